@@ -1,0 +1,1 @@
+"""Floor 1: one client protocol per file, sans-I/O."""

@@ -1,0 +1,82 @@
+"""What an adapter reports about one upstream, and what a dialect turns into client messages.
+
+All positions are whole milliseconds on the *session's* audio timeline: 0 is the first sample the client
+sent, whatever happened to upstream connections meanwhile.
+"""
+
+import msgspec
+
+from routeraudio.model.errors import Fault
+
+
+class Word(msgspec.Struct, frozen=True, gc=False):
+    """One recognised word."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    speaker: str | None = None
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The upstream accepts audio now."""
+
+    upstream_id: str | None = None
+    """The vendor's own session or request id, for support cases."""
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """The whole open utterance so far; replaces the previous partial."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    words: tuple[Word, ...] | None = None
+    """None where the vendor gives no word detail."""
+
+
+class Final(msgspec.Struct, frozen=True):
+    """Text that will not change; closes the open utterance."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    words: tuple[Word, ...] | None = None
+
+
+class TurnEnd(msgspec.Struct, frozen=True):
+    """The vendor says that the speaker's turn is over. Comes after the final of that turn."""
+
+    end_ms: int
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the vendor says it heard and will bill."""
+
+    audio_ms: int
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something the vendor said that is neither text nor a fault: a warning, an unknown message."""
+
+    code: str
+    """Closed vocabulary or the vendor's own code; never carries transcript text."""
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """A vendor message as it came, for clients that asked for `parse_json=false`."""
+
+    message: str | bytes
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The upstream cannot go on. The last event of an upstream."""
+
+    fault: Fault
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The upstream has said its last word after `finish()`. The last event of an upstream."""
+
+
+Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished

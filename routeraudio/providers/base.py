@@ -1,0 +1,163 @@
+"""The adapter contract.
+
+An adapter translates one upstream connection of one session. It is a synchronous object: it is never handed a
+socket, a clock or a task. The session's relay drives it:
+
+    adapter = entry.adapter(leg)
+    dial()                          → where to connect
+    opened()                        → messages to send first
+    audio(chunk) / finalize()       → messages to send
+    received(message)               → events
+    finish()                        → messages to send; no audio after this
+    closed(code, reason)            → last events
+
+`Ready` is an event because some vendors are ready only after a message of theirs; until then the session
+keeps audio back. `Finished` or `Failed` is the last event of every connection: after it nothing more is called.
+Text that was final is never lost because a socket fell: `closed()` turns what is pending into events too.
+
+Nothing here raises for what a vendor sends: broken messages become `Failed` with an `UpstreamFault`. Calling
+`audio()` after `finish()` is our own mistake and asserts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat, Encoding
+from routeraudio.model.errors import ClientFault, Fault, UpstreamFault, unauthorized
+from routeraudio.model.events import Event
+from routeraudio.model.message import Message
+from routeraudio.model.options import Options
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """A provider key. Its representation hides the secret, so that no traceback or log can carry it."""
+
+    secret: str
+    is_clients_own: bool
+    """True: brought by the client, who must fix it when the provider refuses it."""
+
+    def __repr__(self) -> str:
+        return f"Credential(secret=…, is_clients_own={self.is_clients_own})"
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """What one upstream connection of a session is made from."""
+
+    options: Options
+    url: str
+    """Base URL from the configuration or the entry's default; the adapter adds path and query."""
+    credential: Credential | None = None
+    offset_ms: int = 0
+    """Position on the session's timeline of the first sample this connection is sent."""
+
+
+class Dial(msgspec.Struct, frozen=True):
+    """Where and how to open the upstream WebSocket."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    subprotocols: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Headers and query carry keys with several vendors.
+        return f"Dial(url={self.url.split('?')[0]!r}, …)"
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model behind an adapter takes and gives."""
+
+    encodings: tuple[Encoding, ...]
+    """Taken natively."""
+    sample_rates: tuple[int, ...] | None = None
+    """Taken natively for raw encodings, Hz; None: any."""
+    channels_max: int = 1
+    otherwise: AudioFormat = PCM_16K_MONO
+    """What everything else is transcoded to."""
+    has_partials: bool = True
+    has_words: bool = True
+    has_turn_ends: bool = False
+    has_diarization: bool = False
+
+    def target(self, source: AudioFormat) -> AudioFormat:
+        """The format the upstream is sent for a client that sends ``source``: untouched where possible."""
+        if source.encoding not in self.encodings:
+            return self.otherwise
+        if not source.is_raw:
+            return source
+        if source.channels > self.channels_max:
+            return self.otherwise
+        if self.sample_rates is not None and source.sample_rate not in self.sample_rates:
+            return self.otherwise
+        return source
+
+
+class Adapter(Protocol):
+    """One upstream connection's translator; see the module's docstring for the order of calls."""
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """What `audio()` must be given."""
+
+    def dial(self) -> Dial:
+        """Where to connect, with the credential in the vendor's own place."""
+
+    def refused(self, status: int, body: bytes) -> Fault:
+        """Whose fault an HTTP answer other than 101 is, with the vendor's own words where they are safe."""
+
+    def opened(self) -> Sequence[Message]:
+        """The WebSocket is open: what to send before any audio."""
+
+    def audio(self, chunk: bytes) -> Sequence[Message]:
+        """Never-empty audio in `audio_format`. An adapter with chunk limits may hold bytes back."""
+
+    def finalize(self) -> Sequence[Message]:
+        """Ask for finals now; nothing where the vendor has no such message."""
+
+    def finish(self) -> Sequence[Message]:
+        """No more audio: everything held back, then the vendor's end-of-stream message."""
+
+    def received(self, message: Message) -> Sequence[Event]:
+        """One vendor message."""
+
+    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+        """The connection ended (``code`` None: without a close frame). Ends with `Finished` or `Failed`."""
+
+    def due_s(self) -> float | None:
+        """When `tick` wants to be called next, on the caller's clock; None: never."""
+
+    def tick(self, now_s: float) -> Sequence[Message]:
+        """Called once when the connection has opened and then at every `due_s`: keepalives and timers."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's line in the catalogue."""
+
+    name: str
+    title: str
+    """As people write it: `Deepgram`."""
+    default_url: str
+    needs_key: bool
+    adapter: Callable[[Leg], Adapter]
+    check: Callable[[Options], None]
+    """Refuses combinations that cannot work before anything is dialled.
+
+    Raises:
+        ClientFault: naming the parameter and the alternatives.
+    """
+
+
+def refusal(
+    title: str, status: int, *, credential: Credential | None, words: str = ""
+) -> ClientFault | UpstreamFault:
+    """The usual reading of a provider's HTTP refusal.
+
+    401 and 403 to a client's own key are the client's to fix; everything else is the upstream's fault.
+    """
+    said = f": {words}" if words else ""
+    if status in (401, 403) and credential is not None and credential.is_clients_own:
+        return unauthorized(f"{title} refused the API key you sent (HTTP {status}){said}; check the key")
+    return UpstreamFault(
+        f"{title} refused the connection (HTTP {status}){said}", is_retryable=status == 429 or status >= 500
+    )
