@@ -3,13 +3,50 @@
 A dialect reads a request head into `Options`, client messages into commands, and events into client messages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
-from routeraudio.model.errors import Fault
+import msgspec
+
+from routeraudio.model.errors import ClientFault, Fault
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
+from routeraudio.model.options import Options
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The head of a client's upgrade request. Query and headers may carry keys: never log or quote them."""
+
+    path: str
+    query: str
+    """As it came, without the question mark."""
+    headers: Mapping[str, str]
+    """Lower-case names; repeated headers joined with commas."""
+
+    def __repr__(self) -> str:
+        return f"Request({self.path!r}, …)"
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a client asked for, and what it showed to be let in."""
+
+    options: Options
+    key: str | None = None
+    token: str | None = None
+    unknown: tuple[str, ...] = ()
+    """Names of parameters nobody knows; ignored."""
+
+    def __repr__(self) -> str:
+        return f"Wish({self.options!r}, …)"
+
+
+class BadRequest(Exception):
+    """Parameters that are missing or wrong, all of them; answered with HTTP 400 before the upgrade."""
+
+    def __init__(self, faults: Sequence[ClientFault]) -> None:
+        super().__init__(f"{len(faults)} parameters")
+        self.faults = tuple(faults)
 
 
 class Control(Enum):
@@ -42,3 +79,16 @@ class Dialect(Protocol):
 
     def error(self, fault: Fault) -> Sequence[Message]:
         """What the client is told before its connection is closed with `fault.close_code`."""
+
+
+class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A dialect's line in the catalogue."""
+
+    name: str
+    paths: tuple[str, ...]
+    parse: Callable[[Request], Wish]
+    """Raises `BadRequest`."""
+    dialect: Callable[[Options, str], Dialect]
+    """Made from the options and the request id."""
+    bad_request: Callable[[Sequence[ClientFault]], bytes]
+    """The JSON body of the HTTP 400."""

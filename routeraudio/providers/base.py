@@ -12,8 +12,9 @@ socket, a clock or a task. The session's relay drives it:
     closed(code, reason)            → last events
 
 `Ready` is an event because some vendors are ready only after a message of theirs; until then the session
-keeps audio back. `Finished` or `Failed` is the last event of every connection: after it nothing more is called.
-Text that was final is never lost because a socket fell: `closed()` turns what is pending into events too.
+keeps audio back. A vendor that has no such message says so with `is_ready_when_opened`. `Finished` or
+`Failed` is the last event of every connection: after it nothing more is called. Text that was final is never
+lost because a socket fell: `closed()` turns what is pending into events too.
 
 Nothing here raises for what a vendor sends: broken messages become `Failed` with an `UpstreamFault`. Calling
 `audio()` after `finish()` is our own mistake and asserts.
@@ -99,6 +100,14 @@ class Adapter(Protocol):
     @property
     def audio_format(self) -> AudioFormat:
         """What `audio()` must be given."""
+
+    @property
+    def is_ready_when_opened(self) -> bool:
+        """Whether audio may follow at once when the WebSocket opens.
+
+        True: the vendor sends no message of readiness, `received()` never returns `Ready`, and the relay
+        counts the upstream as ready as soon as it has sent what `opened()` returned.
+        """
 
     def dial(self) -> Dial:
         """Where to connect, with the credential in the vendor's own place."""

@@ -1,0 +1,141 @@
+"""One port for everything: accept, shake hands, read the head, then either serve a stream or hand over to HTTP.
+
+Streams never touch Hypercorn: on Trio it sends inside a shield without a deadline, so a client that stops reading
+could be neither cancelled nor drained, and it cannot be told to do without compression. Plain HTTP never touches the
+streaming path. Each connection is its own failure: nothing it does ends another one.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+import trio
+
+from routeraudio.dialects.catalog import BY_PATH
+from routeraudio.model.errors import Overloaded
+from routeraudio.server.admission import Admission, Ticket
+from routeraudio.server.answer import answer, error_body
+from routeraudio.server.head import BadHead, read_head
+from routeraudio.server.streaming import Streaming
+from routeraudio.transport.bytestream import ByteStream, detach
+
+log = structlog.get_logger(__name__)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+HttpHandler = Callable[[ByteStream], Awaitable[None]]
+"""Serves one HTTP request on a stream whose head has been given back, and closes it."""
+
+ANSWER_S: Final = 5.0
+"""How long a refused peer may take to read why."""
+
+
+class Door:
+    """Handles accepted connections.
+
+    Args:
+        tls: terminate TLS here; None: plain.
+        trusted_proxies: whose `X-Forwarded-For` is believed.
+    """
+
+    def __init__(
+        self,
+        streaming: Streaming,
+        http: HttpHandler,
+        admission: Admission,
+        *,
+        tls: ssl.SSLContext | None = None,
+        trusted_proxies: Sequence[Network] = (),
+    ) -> None:
+        self._streaming = streaming
+        self._http = http
+        self._admission = admission
+        self._tls = tls
+        self._trusted_proxies = tuple(trusted_proxies)
+
+    async def handle(self, accepted: trio.SocketStream) -> None:
+        """Serve one connection to its end. Raises nothing but cancellation."""
+        stream = ByteStream(detach(accepted))
+        try:
+            await self._handle(stream)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            pass  # the peer left in the middle of something; its right
+        except* Exception as group:  # noqa: BLE001 - one connection never ends another one
+            kinds = sorted({type(error).__name__ for error in leaves(group)})
+            log.error("connection_bug", errors=kinds)
+        finally:
+            stream.close_now()
+
+    async def _handle(self, stream: ByteStream) -> None:
+        if self._tls is not None:
+            with trio.move_on_after(self._admission.limits.tls_handshake_s) as scope:
+                await stream.start_tls(self._tls)
+            if scope.cancelled_caught:
+                return
+        try:
+            with self._admission.connection() as ticket:
+                address = _address(stream)
+                if not self._is_proxy(address):
+                    ticket.comes_from(address)
+                await self._serve(stream, ticket, address)
+        except Overloaded as full:
+            await self._refuse(stream, 503, full.message, (("retry-after", "5"),))
+
+    async def _serve(self, stream: ByteStream, ticket: Ticket, address: str) -> None:
+        try:
+            head = await read_head(stream, self._admission.limits)
+        except BadHead as bad:
+            await self._refuse(stream, bad.status, bad.message)
+            return
+        if head is None:
+            return
+        if self._is_proxy(address):
+            ticket.comes_from(self._forwarded_for(head.request.headers.get("x-forwarded-for", "")) or address)
+        dialect = BY_PATH.get(head.request.path)
+        if head.is_upgrade and dialect is not None:
+            await self._streaming.serve(stream, head, dialect, ticket)
+        elif head.is_upgrade:
+            await self._refuse(stream, 404, f"no stream is served here; streams are at {', '.join(BY_PATH)}")
+        elif dialect is not None:
+            await self._refuse(stream, 426, "this is a WebSocket endpoint", (("upgrade", "websocket"),))
+        else:
+            stream.unread(head.data)
+            await self._http(stream)
+
+    async def _refuse(
+        self, stream: ByteStream, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        with trio.move_on_after(ANSWER_S):
+            await answer(stream, status, error_body(message), headers)
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted_proxies)
+
+    def _forwarded_for(self, header: str) -> str:
+        """The last address in the chain that is no proxy of ours; what stands before it is hearsay."""
+        for address in reversed(header.split(",")):
+            if not self._is_proxy(address.strip()):
+                return address.strip()
+        return ""
+
+
+def _address(stream: ByteStream) -> str:
+    """The peer's address; empty for a local socket."""
+    try:
+        peer = stream.socket.getpeername()
+    except OSError:
+        return ""  # gone already; whatever follows will notice
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The plain exceptions of ``group``."""
+    found: list[Exception] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

@@ -1,0 +1,37 @@
+"""Logs: one line per event on standard error, for people in a terminal and as JSON elsewhere.
+
+Events carry ids, counts and codes. Keys, tokens, audio, transcripts, queries and headers are never passed to a
+logger; libraries that print such things are silenced here.
+"""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+
+from routeraudio.config.schema import Log
+
+_QUIET: Final = ("websockets", "trio-websocket", "hypercorn", "quart", "quart.app", "asyncio")
+"""Their debug lines print URLs and headers, their error lines print exception texts."""
+
+
+def configure(settings: Log) -> None:
+    """Set up logging for the whole process."""
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    is_console = settings.format == "console" or (settings.format is None and sys.stderr.isatty())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Loggers are module constants; a reload must reach them too.
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,104 @@
+"""The deliver stage: events become client messages.
+
+A client that reads slowly gets everything that is final. Partials give way: while something waits, only the latest
+one is kept, and a final makes it obsolete.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final as Constant
+
+import trio
+
+from routeraudio.dialects.base import Dialect
+from routeraudio.model.errors import ClientFault, CloseCode
+from routeraudio.model.events import Event, Failed, Final, Finished, Partial, Raw
+from routeraudio.policy.limits import Limits
+from routeraudio.session.link import Link
+from routeraudio.session.streams import MessageStream
+
+
+class _Late(Enum):
+    """Stands in the queue for the latest partial, whichever that will be."""
+
+    PARTIAL = "partial"
+
+
+LATE_PARTIAL: Constant = _Late.PARTIAL
+
+
+class Deliver:
+    """Writes to the client.
+
+    Args:
+        on_room: called when the upstream may be read again after `push` answered False.
+    """
+
+    def __init__(
+        self, client: MessageStream, dialect: Dialect, limits: Limits, on_room: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._dialect = dialect
+        self._send_s = limits.send_s
+        # One bound serves both: a message of events counts at least its share of the bytes.
+        self._share_bytes = max(1, limits.outbox_bytes // limits.outbox_messages_max)
+        self._link = Link[Event | _Late](
+            self._step,
+            wait=self._wait,
+            size=self._size,
+            room_bytes=limits.outbox_bytes,
+            on_room=on_room,
+        )
+        self._late: Partial | None = None
+        self.ending: Finished | Failed | None = None
+        self.ended = trio.Event()
+
+    def push(self, event: Event) -> bool:
+        """Tell the client about ``event``. False: read no more from the upstream until `on_room`."""
+        if self._link.is_level:
+            return self._link.push(event)
+        if isinstance(event, Partial):
+            is_queued = self._late is not None
+            self._late = event
+            return True if is_queued else self._link.push(LATE_PARTIAL)
+        if isinstance(event, Final):
+            self._late = None
+        return self._link.push(event)
+
+    async def run(self) -> None:
+        """The stage's task.
+
+        Raises:
+            ClientFault: the client does not read.
+        """
+        await self._link.run()
+
+    def drain(self) -> None:
+        """Hand everything that waits to the client's stream."""
+        self._link.drain()
+
+    def _step(self, event: Event | _Late) -> bool:
+        if event is LATE_PARTIAL:
+            late, self._late = self._late, None
+            if late is None:
+                return True
+            event = late
+        for message in self._dialect.event(event):
+            self._client.send(message)
+        if isinstance(event, Finished | Failed):
+            self.ending = event
+            self.ended.set()
+        return not self._client.is_congested
+
+    async def _wait(self) -> None:
+        with trio.move_on_after(self._send_s) as scope:
+            await self._client.flushed()
+        if scope.cancelled_caught:
+            raise ClientFault(
+                f"the client has not read for {self._send_s:g} s",
+                code="timeout",
+                close_code=CloseCode.TIMEOUT,
+            )
+
+    def _size(self, event: Event | _Late) -> int:
+        return max(self._share_bytes, len(event.message)) if isinstance(event, Raw) else self._share_bytes

@@ -1,0 +1,77 @@
+"""The ingest stage: client messages become audio and controls on the first link."""
+
+import trio
+
+from routeraudio.dialects.base import Command, Control, Dialect
+from routeraudio.model.message import Message
+from routeraudio.session.link import Link
+from routeraudio.session.meter import Meter
+from routeraudio.session.streams import Closed, MessageStream
+
+
+class ClientGone(Exception):
+    """The client's connection ended before the session did; there is nobody left to tell anything."""
+
+    def __init__(self, closed: Closed) -> None:
+        super().__init__(f"code {closed.code}")
+        self.how = closed
+
+
+class Ingest:
+    """Listens to the client."""
+
+    def __init__(self, client: MessageStream, dialect: Dialect, target: Link[Command], meter: Meter) -> None:
+        self._client = client
+        self._dialect = dialect
+        self._target = target
+        self._meter = meter
+        self._over = trio.Event()
+        self._reason: Exception | None = None
+        self.is_finished = False
+
+    def message(self, message: Message) -> bool:
+        """See `Listener.message`."""
+        room = True
+        for command in self._dialect.received(message):
+            if isinstance(command, bytes):
+                if command and not self.is_finished:
+                    self._meter.audio(len(command))
+                    room = self._target.push(command)
+            elif command is Control.FINISH:
+                self.finish()
+            elif command is Control.KEEPALIVE:
+                self._meter.keepalive()
+            else:
+                self._target.push(command)
+        return room
+
+    def finish(self) -> None:
+        """No more audio: behind everything received so far, the upstream is asked for its last words."""
+        if not self.is_finished:
+            self.is_finished = True
+            self._target.push(Control.FINISH)
+
+    def closed(self, closed: Closed) -> None:
+        """See `Listener.closed`."""
+        self._end(ClientGone(closed))
+
+    def crashed(self, error: Exception) -> None:
+        """See `Listener.crashed`."""
+        self._end(error)
+
+    async def run(self) -> None:
+        """Own the client's side until it ends.
+
+        Raises:
+            ClientGone: the client left.
+            ClientFault: the client sent what its dialect does not allow.
+        """
+        self._client.start(self)
+        await self._over.wait()
+        assert self._reason is not None
+        raise self._reason
+
+    def _end(self, reason: Exception) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self._over.set()

@@ -1,0 +1,116 @@
+"""A bounded memory channel between two stages, with a short way past it.
+
+While the consumer waits for nothing and nothing is queued, `push` runs the consumer's synchronous step right away,
+in the caller's turn: no queue, no task switch. When the step answers that it must wait now (a full socket, a
+connection still being dialled), what follows goes into the channel and the consumer's task takes over: it waits,
+takes what has gathered, and opens the short way again once it is level.
+
+    producer ── push(item) ──▶ step(item)                              the short way
+                     └───────▶ channel ──▶ run(): wait, step(item)…    when something must wait
+
+Bounds are in bytes, not in items. `push` never refuses: it answers whether there is room for more, and the producer
+stops reading its peer until `on_room` is called.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Link(Generic[T]):
+    """Carries items, in order, to one consumer. Starts with the short way closed, until `run` has waited once.
+
+    Args:
+        step: the consumer's synchronous step. It always takes the item whole; False: wait before the next one.
+        wait: what the consumer's task awaits before it takes what has gathered. Bounds itself.
+        size: what an item counts, in bytes; more than 0, so that small items are bounded too.
+        room_bytes: how much may gather here before the producer is asked to stop. May be changed at any time.
+        on_room: called when there is room again after `push` answered False.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[T], bool],
+        *,
+        wait: Callable[[], Awaitable[None]],
+        size: Callable[[T], int],
+        room_bytes: int,
+        on_room: Callable[[], None],
+    ) -> None:
+        self.room_bytes = room_bytes
+        self._step = step
+        self._wait = wait
+        self._size = size
+        self._on_room = on_room
+        self._send, self._receive = trio.open_memory_channel[T](math.inf)
+        self._is_short = False
+        self._is_full = False
+        self._held_bytes = 0
+        self._room = trio.Event()
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the consumer keeps up: nothing has gathered and nothing waits."""
+        return self._is_short
+
+    def push(self, item: T) -> bool:
+        """Hand ``item`` over. False: stop producing until `on_room`."""
+        if self._is_short:
+            self._is_short = self._step(item)
+            return True
+        self._held_bytes += self._size(item)
+        self._send.send_nowait(item)
+        if self._held_bytes >= self.room_bytes:
+            self._is_full = True
+        return not self._is_full
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        while self._is_full:
+            await self._room.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    def drain(self) -> None:
+        """Take everything that has gathered without waiting: the session ends and nothing may be lost."""
+        while (item := self._next()) is not None:
+            self._take(item)
+
+    async def run(self) -> None:
+        """The consumer's task: serves what could not go the short way. Ends when cancelled."""
+        goes_on = False
+        while True:
+            if not goes_on:
+                await self._wait()
+            goes_on = self._catch_up()
+            if goes_on:
+                self._is_short = True
+                item = await self._receive.receive()
+                await self._wait()
+                goes_on = self._take(item)
+
+    def _catch_up(self) -> bool:
+        """Take what has gathered until a step must wait; True: level."""
+        while (item := self._next()) is not None:
+            if not self._take(item):
+                return False
+        return True
+
+    def _next(self) -> T | None:
+        try:
+            return self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return None
+
+    def _take(self, item: T) -> bool:
+        self._held_bytes -= self._size(item)
+        goes_on = self._step(item)
+        if self._is_full and self._held_bytes < self.room_bytes // 2:
+            self._is_full = False
+            self._room.set()
+            self._room = trio.Event()
+            self._on_room()
+        return goes_on

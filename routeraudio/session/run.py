@@ -1,0 +1,190 @@
+"""One client session: a nursery of five tasks over synchronous stages, and the one error boundary.
+
+    client ──▶ ingest ──link──▶ transcode ──link──▶ relay ──▶ upstream
+    client ◀── deliver ◀────────link──────────────  relay ◀── upstream
+                        meter reads along
+
+Every way a session can end passes through `Session.run`: the upstream's last word, a fault of somebody's, the
+client leaving, our own bug, cancellation. Each becomes one error message (where there is somebody to read it), one
+close code and one log line.
+"""
+
+import traceback
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+import trio
+
+from routeraudio.audio.transcode import transcoder
+from routeraudio.dialects.base import Command, Dialect
+from routeraudio.model.errors import CloseCode, Fault, InternalFault
+from routeraudio.model.events import Failed
+from routeraudio.model.options import Options
+from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Adapter
+from routeraudio.session.deliver import Deliver
+from routeraudio.session.ingest import ClientGone, Ingest
+from routeraudio.session.link import Link
+from routeraudio.session.meter import Meter
+from routeraudio.session.relay import Relay, room_bytes, size
+from routeraudio.session.streams import Dialler, MessageStream
+from routeraudio.session.transcode import Transcode
+
+E = TypeVar("E", bound=BaseException)
+
+log = structlog.get_logger(__name__)
+
+TRACE_DEPTH: Final = 8
+"""Innermost frames of a bug in the log; enough to find it."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is made from, once everything that can be refused before the upgrade has been checked."""
+
+    request_id: str
+    key_id: str
+    """Who pays: the id of a router key, `own` for a provider key of the client's, `anonymous`."""
+    title: str
+    """The provider as people write it."""
+    options: Options
+    adapter: Adapter
+    dialect: Dialect
+
+
+class Session:
+    """One client and its upstream."""
+
+    def __init__(self, plan: Plan, client: MessageStream, dial: Dialler, limits: Limits) -> None:
+        self._plan = plan
+        self._client = client
+        self._because: Fault | None = None
+        options = plan.options
+        self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume_upstream)
+        self._relay = Relay(
+            plan.adapter, dial, self._deliver, limits, title=plan.title, is_raw=not options.parse_json
+        )
+        transcode = Transcode(transcoder(options.audio, plan.adapter.audio_format), self._relay.link)
+        self._audio = Link[Command](
+            transcode.step,
+            wait=self._relay.link.room,
+            size=size,
+            room_bytes=room_bytes(options.audio, limits.stage_audio_s),
+            on_room=client.resume,
+        )
+        self._meter = Meter(options.audio, limits, on_limit=self.finish, is_held=self._is_client_held)
+        self._ingest = Ingest(client, plan.dialect, self._audio, self._meter)
+
+    def finish(self, because: Fault | None = None) -> None:
+        """End the session from our side, politely: last words first, then ``because`` and its close code."""
+        if self._because is None:
+            self._because = because
+        self._ingest.finish()
+
+    async def run(self) -> None:
+        """Serve until the session has ended and both sockets are released.
+
+        Owns both streams. Raises nothing of its own; when cancelled, tells the client 1012 without waiting.
+        """
+        began_s = trio.current_time()
+        log.info("session_started", **self._names())
+        try:
+            fault = await self._serve()
+            self._tell(fault)
+            self._report(fault, trio.current_time() - began_s)
+        finally:
+            # After `_tell` this changes nothing; a cancelled session gets its one chance to say why.
+            self._client.close(CloseCode.RESTART)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._client.aclose)
+                nursery.start_soon(self._relay.aclose)
+
+    async def _serve(self) -> Fault | ClientGone | None:
+        """The error boundary: run the stages until one of them says that it is over; None: all went well."""
+        endings: list[Fault | ClientGone] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._ingest.run)
+                nursery.start_soon(self._audio.run)
+                nursery.start_soon(self._relay.run)
+                nursery.start_soon(self._deliver.run)
+                nursery.start_soon(self._meter.run)
+                await self._deliver.ended.wait()
+                nursery.cancel_scope.cancel()
+        except* ClientGone as group:
+            endings.append(_first(group))
+        except* Fault as group:
+            endings.append(_first(group))
+        except* Exception as group:  # noqa: BLE001 - this is the boundary: a bug costs one session
+            log.error("session_bug", request_id=self._plan.request_id, **_where(_first(group)))
+            endings.append(InternalFault(self._plan.request_id))
+        if endings:
+            return endings[0]
+        ending = self._deliver.ending
+        return ending.fault if isinstance(ending, Failed) else self._because
+
+    def _tell(self, fault: Fault | ClientGone | None) -> None:
+        """Everything that is final, then the error, then the close code."""
+        if isinstance(fault, ClientGone):
+            return
+        self._deliver.drain()
+        if fault is None:
+            self._client.close(CloseCode.NORMAL)
+            return
+        for message in self._plan.dialect.error(fault):
+            self._client.send(message)
+        self._client.close(fault.close_code, fault.code)
+
+    def _resume_upstream(self) -> None:
+        self._relay.resume()
+
+    def _is_client_held(self) -> bool:
+        return self._client.is_paused
+
+    def _names(self) -> dict[str, str | None]:
+        options = self._plan.options
+        return {
+            "request_id": self._plan.request_id,
+            "key_id": self._plan.key_id,
+            "provider": options.provider,
+            "model": options.model,
+        }
+
+    def _report(self, fault: Fault | ClientGone | None, duration_s: float) -> None:
+        """One line per session, without a word of what was said in it."""
+        usage = self._relay.usage
+        ending: dict[str, object]
+        if isinstance(fault, ClientGone):
+            ending = {"close_code": fault.how.code, "error": "client_gone"}
+        elif fault is None:
+            ending = {"close_code": int(CloseCode.NORMAL), "error": None}
+        else:
+            ending = {"close_code": int(fault.close_code), "error": fault.code, "why": fault.message}
+        log.info(
+            "session_ended",
+            **self._names(),
+            **ending,
+            duration_s=round(duration_s, 3),
+            audio_ms=self._meter.audio_ms,
+            cycles=self._meter.cycles,
+            upstream_audio_ms=usage.audio_ms if usage else None,
+        )
+
+
+def _first(group: BaseExceptionGroup[E]) -> E:
+    """The first plain exception of ``group``; the stages fail one at a time, the rest is cancellation."""
+    error: E | BaseExceptionGroup[E] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _where(error: Exception) -> dict[str, object]:
+    """A bug's kind and place for the log. Its text stays out: it may quote audio, transcripts or keys."""
+    frames = traceback.extract_tb(error.__traceback__)[-TRACE_DEPTH:]
+    return {
+        "error": type(error).__name__,
+        "where": [
+            f"{frame.filename.rpartition('routeraudio/')[2]}:{frame.lineno} {frame.name}" for frame in frames
+        ],
+    }

@@ -1,0 +1,24 @@
+"""The transcode stage: from the client's audio format to the one the adapter asked for."""
+
+from routeraudio.audio.transcode import Transcoder
+from routeraudio.dialects.base import Command, Control
+from routeraudio.session.link import Link
+
+
+class Transcode:
+    """Turns chunks into chunks and lets controls pass in their place among them."""
+
+    def __init__(self, transcoder: Transcoder, target: Link[Command]) -> None:
+        self._transcoder = transcoder
+        self._target = target
+
+    def step(self, command: Command) -> bool:
+        """See `Link`. Must wait when the next stage is full."""
+        if isinstance(command, bytes):
+            chunk = self._transcoder.push(command)
+            return self._target.push(chunk) if chunk else True
+        if command is Control.FINISH:
+            tail = self._transcoder.finish()
+            if tail:
+                self._target.push(tail)
+        return self._target.push(command)

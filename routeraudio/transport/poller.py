@@ -1,0 +1,97 @@
+"""One readiness set and one task for all streaming sockets of a process.
+
+Trio's own way, one `wait_readable` per socket and message, costs a re-armed epoll registration and a task switch
+each time; together they cost more than parsing and forwarding the message. Here every socket is registered once,
+level-triggered, in a selector of our own, whose descriptor Trio waits on. One wake-up then serves every socket
+that has something to read (numbers in `bench/README.md`).
+
+Handlers are synchronous and never raise. What they write is collected and flushed at the end of the pass, so that
+several messages for one peer leave in one system call; nothing is ever kept back to make such a batch.
+"""
+
+import selectors
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+READ: int = selectors.EVENT_READ
+WRITE: int = selectors.EVENT_WRITE
+
+HEARTBEAT_S = 1.0
+"""How often connections look at their ping deadlines, which are tens of seconds."""
+
+
+class Member(Protocol):
+    """A connection served by a poller."""
+
+    def flush(self) -> None:
+        """Write what is waiting. Never raises."""
+
+    def heartbeat(self, now_s: float) -> None:
+        """Ping, or give up, when it is time. Never raises."""
+
+
+class Poller:
+    """Serves registered sockets from one task (`run`)."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._members: set[Member] = set()
+        self._unflushed: list[Member] = []
+        self._in_pass = False
+
+    def add(self, member: Member) -> None:
+        """Take ``member`` into the heartbeat."""
+        self._members.add(member)
+
+    def discard(self, member: Member) -> None:
+        """Let go of ``member``."""
+        self._members.discard(member)
+
+    def watch(self, sock: socket.socket, events: int, was: int, ready: Callable[[int], None]) -> None:
+        """Call ``ready(events)`` whenever one of ``events`` holds; ``was`` is what was watched before."""
+        if not events:
+            if was:
+                self._selector.unregister(sock)
+        elif was:
+            self._selector.modify(sock, events, ready)
+        else:
+            self._selector.register(sock, events, ready)
+
+    def flush_soon(self, member: Member) -> None:
+        """Flush at the end of this pass, or now when no pass is running."""
+        if self._in_pass:
+            self._unflushed.append(member)
+        else:
+            member.flush()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._beat)
+                while True:
+                    await trio.lowlevel.wait_readable(self._selector.fileno())
+                    self._pass()
+        finally:
+            self._selector.close()
+
+    def _pass(self) -> None:
+        self._in_pass = True
+        try:
+            for key, events in self._selector.select(0):
+                key.data(events)
+        finally:
+            self._in_pass = False
+            unflushed, self._unflushed = self._unflushed, []
+            for member in unflushed:
+                member.flush()
+
+    async def _beat(self) -> None:
+        while True:
+            await trio.sleep(HEARTBEAT_S)
+            now_s = trio.current_time()
+            for member in tuple(self._members):
+                member.heartbeat(now_s)

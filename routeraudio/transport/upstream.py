@@ -1,0 +1,148 @@
+"""Dial an upstream: DNS, TCP, TLS and the WebSocket upgrade, each with its own deadline and one over all.
+
+Every way to fail becomes an `UpstreamFault` that says which step failed and whether trying again can help, or a
+`Refused` with the provider's HTTP answer, which the adapter reads.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidURI
+from websockets.http11 import Response
+from websockets.protocol import OPEN
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
+
+from routeraudio.model.errors import UpstreamFault
+from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Dial
+from routeraudio.session.streams import Refused
+from routeraudio.transport.bytestream import ByteStream, detach
+from routeraudio.transport.poller import Poller
+from routeraudio.transport.tls import set_options
+from routeraudio.transport.websocket import WebSocket
+
+ANSWER_BYTES: Final = 32_768
+"""A handshake answer: head and, for a refusal, its body. Vendors' refusals are under 1 KiB."""
+
+
+async def open_upstream(
+    dial: Dial, *, title: str, limits: Limits, poller: Poller, tls: ssl.SSLContext
+) -> WebSocket:
+    """Connect to ``dial`` and return the open WebSocket.
+
+    Args:
+        title: the provider as people write it, for error messages.
+
+    Raises:
+        UpstreamFault: unreachable, or not a WebSocket server.
+        Refused: the provider said no.
+    """
+    try:
+        uri = parse_uri(dial.url)
+    except InvalidURI as exc:
+        raise UpstreamFault(f"the URL configured for {title} is not a WebSocket URL") from exc
+    stream: ByteStream | None = None
+    try:
+        with _step(title, "connecting", limits.dial_s):
+            with _step(title, "the TCP connection", limits.dial_tcp_s):
+                stream = ByteStream(detach(await trio.open_tcp_stream(uri.host, uri.port)))
+            set_options(stream.socket)
+            if uri.secure:
+                with _step(title, "the TLS handshake", limits.dial_tls_s):
+                    await stream.start_tls(tls, server_hostname=uri.host)
+            with _step(title, "the WebSocket upgrade", limits.dial_upgrade_s):
+                protocol = await _upgrade(stream, uri, dial, limits)
+    except BaseException:
+        if stream is not None:
+            stream.close_now()
+        raise
+    return WebSocket(
+        stream.release(),
+        protocol,
+        poller,
+        ping_s=limits.ping_s,
+        pong_s=limits.pong_s,
+        close_s=limits.close_upstream_s,
+    )
+
+
+@contextmanager
+def _step(title: str, step: str, deadline_s: float) -> Iterator[None]:
+    """Bound a step of the dial and turn its failures into faults that name it."""
+    try:
+        with trio.fail_after(deadline_s):
+            yield
+    except trio.TooSlowError as exc:
+        raise _unreachable(f"{title} is unreachable: {step} took longer than {deadline_s:g} s") from exc
+    except ssl.SSLCertVerificationError as exc:
+        raise UpstreamFault(
+            f"{title} is unreachable: its TLS certificate is not trusted ({exc.verify_message})",
+            code="provider_unreachable",
+        ) from exc
+    except (InvalidHandshake, ValueError, EOFError, UnicodeError) as exc:
+        raise _unreachable(f"{title} is unreachable: the answer to {step} is not a valid handshake") from exc
+    except (OSError, trio.BrokenResourceError) as exc:
+        raise _unreachable(f"{title} is unreachable: {step} failed ({_words(exc)})") from exc
+
+
+def _unreachable(message: str) -> UpstreamFault:
+    return UpstreamFault(message, code="provider_unreachable", is_retryable=True)
+
+
+def _words(exc: BaseException) -> str:
+    """A system error in the system's words; anything else by its kind, since its text may quote what was sent."""
+    if isinstance(exc, socket.gaierror):
+        return "the host name is unknown"
+    if isinstance(exc, OSError) and exc.__cause__ is not None and not exc.errno:
+        exc = exc.__cause__
+    if isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror.lower()
+    return "the connection was reset" if isinstance(exc, trio.BrokenResourceError) else type(exc).__name__
+
+
+async def _upgrade(stream: ByteStream, uri: WebSocketURI, dial: Dial, limits: Limits) -> ClientProtocol:
+    protocol = ClientProtocol(
+        uri,
+        subprotocols=[Subprotocol(name) for name in dial.subprotocols] or None,
+        max_size=limits.upstream_message_bytes,
+    )
+    request = protocol.connect()
+    for name, value in dial.headers:
+        request.headers[name] = value
+    protocol.send_request(request)
+    await stream.send_all(b"".join(protocol.data_to_send()))
+    received_bytes = 0
+    while protocol.state is not OPEN:
+        data = await stream.receive_some()
+        received_bytes += len(data)
+        if not data:
+            protocol.receive_eof()
+        elif received_bytes <= ANSWER_BYTES:
+            protocol.receive_data(data)
+        _check_answer(protocol)
+        if not data or received_bytes > ANSWER_BYTES:
+            raise InvalidHandshake("no complete answer")
+    return protocol
+
+
+def _check_answer(protocol: ClientProtocol) -> None:
+    """Raise what the answer means unless it is still incomplete or opened the connection."""
+    if protocol.state is OPEN:
+        # The 101 itself; frames that came behind it stay in the protocol for the WebSocket to deliver.
+        assert isinstance(protocol.events[0], Response)
+        del protocol.events[0]
+        return
+    for event in protocol.events_received():
+        assert isinstance(event, Response)
+        if event.status_code != 101:
+            raise Refused(event.status_code, bytes(event.body))
+    if protocol.handshake_exc is not None:
+        raise InvalidHandshake("not a WebSocket answer") from protocol.handshake_exc

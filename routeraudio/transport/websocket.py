@@ -1,0 +1,374 @@
+"""A WebSocket connection: one protocol object of `websockets`, one non-blocking socket, one poller.
+
+The protocol object does everything RFC 6455 asks for (frames, masks, limits, pings, the closing handshake) without
+I/O. This driver moves bytes: the poller says that the socket is readable, one `recv` feeds the protocol, its frames
+become messages for the listener, and what the protocol wants written leaves with one non-blocking `send`. What the
+kernel does not take is kept, and `is_congested` tells the session to wait.
+
+Life of a connection:
+
+    start(listener) → listener.message(…)* → listener.closed(…) ─┐
+                             close(code) ────────────────────────┴→ aclose() → socket released
+
+`closed` is said once, as soon as the peer's close frame, the end of the stream or a violation is seen. The socket
+is released by `aclose()`, which waits for the peer's part of the closing handshake no longer than the close
+deadline and always releases, also when it is cancelled and when the peer stopped reading.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import trio
+from websockets.exceptions import InvalidState
+from websockets.frames import BINARY, CLOSE, PING, PONG, TEXT, CloseCode, Frame
+from websockets.protocol import OPEN, SEND_EOF, Protocol
+
+from routeraudio.model.message import Message
+from routeraudio.session.streams import Closed, Listener
+from routeraudio.transport.bytestream import READ_BYTES, close_socket
+from routeraudio.transport.flood import Flood
+from routeraudio.transport.poller import READ, WRITE, Poller
+
+UNSENT_PAUSE_BYTES: Final = 262_144
+"""Above this much unsent output nothing more is read from the peer, so that what reading makes us write (pongs,
+refusals) is bounded too."""
+
+log = structlog.get_logger(__name__)
+
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
+
+
+class WebSocket:
+    """A `MessageStream` over a socket whose opening handshake is done.
+
+    Args:
+        sock: non-blocking, plain or TLS; owned from here on.
+        protocol: in state OPEN; frames it has already parsed are delivered first.
+        ping_s, pong_s: silence after which we ping, and after which a pinged peer is given up.
+        close_s: how long the closing handshake may take.
+        flood: bound on messages that carry no audio; None: no bound.
+        text_bytes_max: bound on text messages below the protocol's own bound on messages; None: no other bound.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Protocol,
+        poller: Poller,
+        *,
+        ping_s: float,
+        pong_s: float,
+        close_s: float,
+        flood: Flood | None = None,
+        text_bytes_max: int | None = None,
+    ) -> None:
+        self._socket: socket.socket | None = sock
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._protocol = protocol
+        self._poller = poller
+        self._listener: Listener | None = None
+        self._close_s = close_s
+        self._flood = flood
+        self._text_bytes_max = text_bytes_max
+
+        self._watched = 0
+        self._paused = False
+        self._unsent = bytearray()
+        self._eof_wanted = False
+        self._flush_wanted = False
+        self._parts: list[Frame] = []
+
+        self._drained: trio.Event | None = None
+        self._gone = trio.Event()
+
+        self._ping_s = ping_s
+        self._pong_s = pong_s
+        self._heard = True
+        self._quiet_since_s = 0.0
+        self._pinged = False
+
+    # What a session calls.
+
+    def start(self, listener: Listener) -> None:
+        """See `MessageStream.start`."""
+        self._listener = listener
+        self._poller.add(self)
+        self._watch()
+        self._guard(self._take_events)
+        self._poller.flush_soon(self)
+
+    def resume(self) -> None:
+        """See `MessageStream.resume`."""
+        if self._paused:
+            self._paused = False
+            self._heard = True
+            self._watch()
+
+    @property
+    def is_paused(self) -> bool:
+        """See `MessageStream.is_paused`."""
+        return self._paused
+
+    def send(self, message: Message) -> None:
+        """See `MessageStream.send`."""
+        if self._protocol.state is not OPEN:
+            return
+        if isinstance(message, str):
+            self._protocol.send_text(message.encode())
+        else:
+            self._protocol.send_binary(message)
+        self._want_flush()
+
+    @property
+    def is_congested(self) -> bool:
+        """See `MessageStream.is_congested`."""
+        return bool(self._unsent)
+
+    async def flushed(self) -> None:
+        """See `MessageStream.flushed`."""
+        while self._unsent and not self._gone.is_set():
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """See `MessageStream.close`."""
+        self._listener = None
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code, _fitting(reason))
+            self._want_flush()
+        self.resume()
+
+    async def aclose(self) -> None:
+        """See `MessageStream.aclose`."""
+        self.close(CloseCode.NORMAL_CLOSURE)
+        try:
+            with trio.move_on_after(self._close_s):
+                await self._gone.wait()
+        finally:
+            self.release()
+
+    # What the poller calls.
+
+    def flush(self) -> None:
+        """See `Member.flush`."""
+        self._flush_wanted = False
+        if self._socket is None:
+            return
+        for data in self._protocol.data_to_send():
+            if data is SEND_EOF:
+                self._eof_wanted = True
+            else:
+                self._unsent += data
+        if self._unsent and not self._watched & WRITE:
+            self._write()
+        elif not self._unsent and self._eof_wanted:
+            self._send_eof()
+
+    def heartbeat(self, now_s: float) -> None:
+        """See `Member.heartbeat`. Whatever a peer says proves that it lives; one we do not read cannot prove it."""
+        if self._heard or self._paused:
+            self._heard = self._pinged = False
+            self._quiet_since_s = now_s
+        elif self._pinged:
+            if now_s - self._quiet_since_s >= self._ping_s + self._pong_s:
+                self._end(Closed(None, f"no answer to a ping within {self._pong_s:g} s"))
+                self.release()
+        elif now_s - self._quiet_since_s >= self._ping_s:
+            self._pinged = True
+            try:
+                self._protocol.send_ping(b"")
+            except InvalidState:
+                return  # closing: the close deadline is at work
+            self._want_flush()
+
+    # Reading.
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._socket is not None:
+            self._write()
+        if events & READ and self._socket is not None:
+            self._guard(self._read)
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except _WOULD_BLOCK:
+            return
+        except ssl.SSLWantWriteError:
+            self._watch(WRITE)
+            return
+        except OSError:
+            data = b""
+        self._heard = True
+        if data:
+            self._protocol.receive_data(data)
+            # TLS may hold decrypted bytes that no readiness will ever announce.
+            while self._is_tls and self._socket.pending():  # type: ignore[attr-defined]
+                self._protocol.receive_data(self._socket.recv(READ_BYTES))
+        else:
+            self._protocol.receive_eof()
+        self._take_events()
+        if self._protocol.writes:
+            self._want_flush()
+        if not data:
+            self._end(Closed(None, "the connection was lost without a close frame"))
+            self.release()
+
+    def _take_events(self) -> None:
+        for frame in self._protocol.events_received():
+            assert isinstance(frame, Frame)
+            opcode = frame.opcode
+            if (opcode is BINARY or opcode is TEXT) and frame.fin and not self._parts:
+                self._deliver(opcode is TEXT, frame.data)
+            elif opcode is CLOSE:
+                self._end(self._close_received())
+            else:
+                self._take_odd(frame)
+        if self._protocol.parser_exc is not None:
+            self._end(self._violation())
+
+    def _take_odd(self, frame: Frame) -> None:
+        """Fragments, pings and pongs."""
+        self._count()
+        if frame.opcode is PING or frame.opcode is PONG:
+            return
+        self._parts.append(frame)
+        if frame.fin:
+            parts, self._parts = self._parts, []
+            self._deliver(parts[0].opcode is TEXT, b"".join(bytes(part.data) for part in parts))
+
+    def _deliver(self, is_text: bool, data: bytes | bytearray | memoryview) -> None:
+        if is_text or not data:
+            self._count()
+        if self._listener is None:
+            return
+        if is_text and self._text_bytes_max is not None and len(data) > self._text_bytes_max:
+            self._violate(
+                CloseCode.MESSAGE_TOO_BIG, f"a text message has at most {self._text_bytes_max} bytes"
+            )
+            return
+        try:
+            message: Message = str(data, "utf-8") if is_text else bytes(data)
+        except UnicodeDecodeError:
+            self._violate(CloseCode.INVALID_DATA, "a text message must be UTF-8")
+            return
+        if not self._listener.message(message) and not self._paused:
+            self._paused = True
+            self._watch()
+
+    def _count(self) -> None:
+        if self._flood is not None and not self._flood.allows(trio.current_time()):
+            self._flood = None
+            self._violate(CloseCode.POLICY_VIOLATION, "too many messages without audio")
+
+    # Writing.
+
+    def _want_flush(self) -> None:
+        if not self._flush_wanted:
+            self._flush_wanted = True
+            self._poller.flush_soon(self)
+
+    def _write(self) -> None:
+        assert self._socket is not None
+        try:
+            while self._unsent:
+                sent = self._socket.send(self._unsent)
+                del self._unsent[:sent]
+        except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            self._watch()
+            return
+        except OSError:
+            # The read side reports the end; what the peer said before it went still counts.
+            self._unsent.clear()
+            self._eof_wanted = False
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+        if self._eof_wanted:
+            self._send_eof()
+        self._watch()
+
+    def _send_eof(self) -> None:
+        self._eof_wanted = False
+        if self._socket is not None and not self._is_tls:
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the peer was faster
+
+    # The end.
+
+    def _close_received(self) -> Closed:
+        received = self._protocol.close_rcvd
+        assert received is not None
+        return Closed(received.code, received.reason)
+
+    def _violate(self, code: CloseCode, reason: str) -> None:
+        """The peer broke a rule of ours that the protocol object does not know."""
+        if self._protocol.state is OPEN:
+            self._protocol.fail(code, reason)
+            self._end(self._violation())
+
+    def _violation(self) -> Closed:
+        sent = self._protocol.close_sent
+        if sent is None:
+            return Closed(None, "the connection was lost without a close frame")
+        return Closed(sent.code, sent.reason, is_violation=True)
+
+    def _end(self, closed: Closed) -> None:
+        """Tell the listener, once."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.closed(closed)
+
+    def release(self) -> None:
+        """Close the socket and forget it. Safe at any time, any number of times."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        self._poller.discard(self)
+        self._poller.watch(sock, 0, self._watched, self._ready)
+        self._watched = 0
+        self._unsent.clear()
+        close_socket(sock)
+        self._gone.set()
+        if self._drained is not None:
+            self._drained.set()
+
+    # Helpers.
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._paused or len(self._unsent) > UNSENT_PAUSE_BYTES
+
+    def _watch(self, also: int = 0) -> None:
+        """Bring the poller's idea of what we wait for up to date."""
+        if self._socket is None:
+            return
+        events = also | (0 if self._is_deaf else READ) | (WRITE if self._unsent else 0)
+        if events != self._watched:
+            self._poller.watch(self._socket, events, self._watched, self._ready)
+            self._watched = events
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Run a step that calls the listener; a bug there ends that session, not the poller everybody shares."""
+        try:
+            step()
+        except Exception as exc:  # noqa: BLE001 - handed to the one error boundary of its session
+            listener, self._listener = self._listener, None
+            if listener is not None:
+                listener.crashed(exc)
+            else:
+                log.error("connection_dropped", error=type(exc).__name__)
+                self.release()
+
+
+def _fitting(reason: str) -> str:
+    """``reason`` cut to the 123 bytes a close frame has for it (RFC 6455, 5.5)."""
+    return reason.encode()[:123].decode(errors="ignore")
