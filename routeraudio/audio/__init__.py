@@ -1,0 +1,1 @@
+"""Floor 1: sound. Synchronous objects that turn the client's bytes into what an upstream takes."""
