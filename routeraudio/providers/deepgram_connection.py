@@ -1,0 +1,232 @@
+"""What Deepgram's two protocols do alike: host, key, refusals, closes, ticks.
+
+`deepgram` (v1) and `deepgram_flux` (v2) fill in the parameters, the messages, and what a quiet line needs.
+
+Documentation: https://developers.deepgram.com (2026-11), Python SDK 7.16.0.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from routeraudio.model.audio import AudioFormat
+from routeraudio.model.errors import ClientFault, CloseCode, Fault, unauthorized
+from routeraudio.model.events import Event, Failed, Finished
+from routeraudio.model.message import Message
+from routeraudio.providers import wire
+from routeraudio.providers.base import Capabilities, Credential, Dial, Leg, refusal
+from routeraudio.providers.models import Model, Models, is_detection, load, spelled, unsupported_language
+from routeraudio.providers.timeline import Timeline
+
+TITLE: Final = "Deepgram"
+
+CLOSE_STREAM: Final = '{"type":"CloseStream"}'
+"""End of audio in both protocols. Control messages must be text: binary ones are taken for audio."""
+
+Parameters = Sequence[tuple[str, str]]
+
+
+class DeepgramConnection(ABC):
+    """The part of the adapter contract in which v1 and Flux do not differ."""
+
+    _path: str
+    _tick_s: float
+    """How often a quiet line is looked at."""
+
+    def __init__(self, leg: Leg, capabilities: Capabilities) -> None:
+        self._audio_format = capabilities.target(leg.options.audio)
+        self._options = leg.options
+        self._model = leg.options.model or models().default_model
+        self._leg = leg
+        self._line = Timeline(self._audio_format, leg.offset_ms)
+        self._settled_ms = leg.offset_ms
+        """Session position up to which text is settled; nothing later reaches back before it."""
+        self._is_finishing = False
+        self._is_over = False
+        self._due_s: float | None = None
+        self._quiet_ticks = -1
+        """Whole tick intervals without audio. -1: audio since the last tick; opening counts as audio."""
+
+    # What the protocols fill in.
+
+    @abstractmethod
+    def _parameters(self) -> Parameters:
+        """Query parameters, always in the same order."""
+
+    @abstractmethod
+    def _read(self, message: Message) -> Sequence[Event]:
+        """One vendor message, however broken."""
+
+    @abstractmethod
+    def _last_words(self) -> list[Event]:
+        """What becomes of the pending text now that nothing more will come."""
+
+    @abstractmethod
+    def _quiet(self) -> Sequence[Message]:
+        """What a line needs that was quiet for `_quiet_ticks` whole intervals."""
+
+    @property
+    def _has_unsettled(self) -> bool:
+        """Whether text was heard that the vendor has not made final, and that we must not."""
+        return False
+
+    # The contract.
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return self._audio_format
+
+    def dial(self) -> Dial:
+        return Dial(
+            wire.url(self._leg.url, self._path, self._parameters()),
+            headers=_authorization(self._leg.credential),
+        )
+
+    def refused(self, status: int, body: bytes) -> Fault:
+        return refusal(
+            TITLE, status, credential=self._leg.credential, words=_refusal_words(body, self._leg.credential)
+        )
+
+    def opened(self) -> Sequence[Message]:
+        return ()
+
+    def audio(self, chunk: bytes) -> Sequence[Message]:
+        assert not self._is_finishing, "audio after finish()"
+        if not chunk:
+            return ()  # an empty binary message ends a v1 stream
+        self._line.sent(len(chunk))
+        self._quiet_ticks = -1
+        return (chunk,)
+
+    def finish(self) -> Sequence[Message]:
+        if self._is_finishing:
+            return ()
+        self._is_finishing = True
+        return (CLOSE_STREAM,)
+
+    def received(self, message: Message) -> Sequence[Event]:
+        return () if self._is_over else self._read(message)
+
+    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+        if self._is_over:
+            return ()
+        is_complete = self._is_finishing and code in wire.CLOSES_CLEAN and not self._has_unsettled
+        return self._end() if is_complete else self._fail(self._closing(code, reason))
+
+    def due_s(self) -> float | None:
+        return None if self._is_finishing or self._is_over else self._due_s
+
+    def tick(self, now_s: float) -> Sequence[Message]:
+        self._due_s = now_s + self._tick_s
+        if self._is_finishing or self._is_over:
+            return ()
+        self._quiet_ticks += 1
+        return self._quiet() if self._quiet_ticks > 0 else ()
+
+    # For the protocols.
+
+    @property
+    def _takes_silence(self) -> bool:
+        """Whether silence may be put in. Who reads the vendor's own times must not find them shifted."""
+        return self._line.takes_silence and self._options.parse_json
+
+    def _end(self) -> list[Event]:
+        events = [*self._last_words(), Finished()]
+        self._is_over = True
+        return events
+
+    def _fail(self, fault: Fault) -> list[Event]:
+        """The end, with what was settled before it: text that was final is never lost."""
+        events = [*self._last_words(), Failed(fault)]
+        self._is_over = True
+        return events
+
+    def _broken(self, fault: Fault) -> Sequence[Event]:
+        """A message that cannot be read is fatal, unless the client reads the vendor's messages itself."""
+        return self._fail(fault) if self._options.parse_json else ()
+
+    def _closing(self, code: int | None, reason: str) -> Fault:
+        is_clients_audio = self._audio_format == self._options.audio
+        if code == CloseCode.POLICY and "DATA-0000" in reason and is_clients_audio:
+            # "The payload cannot be decoded as audio", and it went through here untouched.
+            return ClientFault(
+                f"{TITLE} cannot decode the audio as {self._audio_format}; check `encoding`",
+                code="audio_error",
+                close_code=CloseCode.UNSUPPORTED_DATA,
+                parameter="encoding",
+            )
+        return wire.closing(TITLE, code, reason, credential=self._leg.credential)
+
+
+def models() -> Models:
+    """Deepgram's models and their languages."""
+    return load("deepgram")
+
+
+def raw_parameters(audio: AudioFormat) -> Parameters:
+    """Encoding and rate for raw audio; a container says both itself, and declaring them makes garbage."""
+    if not audio.is_raw:
+        return ()
+    encoding = "linear16" if audio.encoding == "pcm_s16le" else "mulaw"
+    return (("encoding", encoding), ("sample_rate", str(audio.sample_rate)))
+
+
+def known_model(model: str) -> Model | None:
+    """The model's row in the data file; `nova-3-general` is the long name of `nova-3`."""
+    return models().find(model) or models().find(model.removesuffix("-general"))
+
+
+def spelled_language(model: str, language: str) -> str:
+    """The language as Deepgram spells it, `multi` for detection. Models the file does not know take any.
+
+    Raises:
+        ClientFault: `unsupported_language`, naming the nearest alternatives.
+    """
+    row = known_model(model)
+    if row is None:
+        return "multi" if is_detection(language) else language
+    if is_detection(language) and row.multilingual_code_switching:
+        return "multi"
+    found = spelled(language, row.languages)
+    if found is None:
+        raise unsupported_language(TITLE, models(), row, language)
+    return found
+
+
+class _Refusal(msgspec.Struct):
+    err_code: str = ""
+    err_msg: str = ""
+
+
+_REFUSAL_DECODER: Final = msgspec.json.Decoder(_Refusal)
+
+
+def _refusal_words(body: bytes, credential: Credential | None) -> str:
+    """What Deepgram's refusal says, e.g. `INVALID_AUTH: Invalid credentials.`; empty if it cannot be read."""
+    try:
+        refusal = _REFUSAL_DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""  # a proxy's HTML page, for example: the HTTP status says enough
+    return wire.words(": ".join(part for part in (refusal.err_code, refusal.err_msg) if part), credential)
+
+
+def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
+    """`Token` for API keys, `Bearer` for temporary tokens; none for a self-hosted server without keys.
+
+    Raises:
+        ClientFault: the key cannot stand in a header.
+    """
+    if credential is None:
+        return ()
+    secret = credential.secret
+    if not (secret and secret.isascii() and secret.isprintable()):
+        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    scheme = "Bearer" if _is_temporary_token(secret) else "Token"
+    return (("Authorization", f"{scheme} {secret}"),)
+
+
+def _is_temporary_token(secret: str) -> bool:
+    """Whether this is a JWT from `/v1/auth/grant`: three parts, an object first. API keys have no dots."""
+    return secret.startswith("eyJ") and secret.count(".") == 2

@@ -1,0 +1,245 @@
+"""The local engine: PocketSphinx behind a protocol of our own, on this machine, without key or network.
+
+Protocol: the docstring of `routeraudio.engine.protocol`, which this file deliberately does not import: the engine is
+another process and may be another version.
+
+What is odd about it:
+
+- It takes 16 kHz mono PCM only and speaks English only.
+- Text is lower case without punctuation, whatever `punctuate` says; there are no speakers, whatever `diarize` says.
+- `endpointing_ms` below 210 means 210.
+- It sends no final without words: silence and noise give nothing.
+- It reads as fast as it decodes, so a burst fills the socket and pings wait behind the audio.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.errors import ClientFault, CloseCode, Fault, UpstreamFault, invalid_parameter
+from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, Usage, Word
+from routeraudio.model.events import Final as FinalText
+from routeraudio.model.message import Message
+from routeraudio.model.options import Options
+from routeraudio.providers import wire
+from routeraudio.providers.base import Capabilities, Dial, Entry, Leg, refusal
+from routeraudio.providers.models import is_detection, shown
+
+TITLE: Final = "the local engine"
+
+MODEL: Final = "pocketsphinx-en-us"
+
+CAPABILITIES: Final = Capabilities(encodings=("pcm_s16le",), sample_rates=(16000,))
+
+FINALIZE: Final = '{"type":"finalize"}'
+FINISH: Final = '{"type":"finish"}'
+
+_ERRORS_RETRYABLE: Final = frozenset({"engine_full", "engine_failed"})
+"""The others are about what we sent, and would come again."""
+
+
+# Wire structs.
+
+
+class _Word(msgspec.Struct, gc=False):
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+class _Ready(msgspec.Struct, tag="ready"):
+    id: str
+
+
+class _Heard(msgspec.Struct):
+    text: str
+    start_ms: int
+    end_ms: int
+    words: list[_Word]
+
+
+class _Partial(_Heard, tag="partial"):
+    pass
+
+
+class _Final(_Heard, tag="final"):
+    pass
+
+
+class _Done(msgspec.Struct, tag="done"):
+    audio_ms: int
+
+
+class _Error(msgspec.Struct, tag="error"):
+    code: str
+    message: str
+
+
+_Answer = _Ready | _Partial | _Final | _Done | _Error
+
+_DECODER: Final[msgspec.json.Decoder[_Answer]] = msgspec.json.Decoder(_Answer)
+
+
+class Local:
+    """One connection to the engine."""
+
+    is_ready_when_opened = False
+    """It says `ready` when a recogniser has been started."""
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._sent_bytes = 0
+        self._settled_ms = leg.offset_ms
+        """Session position up to which text is final; nothing later reaches back before it."""
+        self._is_finishing = False
+        self._is_over = False
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return PCM_16K_MONO
+
+    def dial(self) -> Dial:
+        options = self._leg.options
+        parameters = (
+            ("sample_rate", str(PCM_16K_MONO.sample_rate)),
+            ("partials", "true" if options.partial_results else "false"),
+            ("endpointing_ms", str(options.endpointing_ms)),
+        )
+        return Dial(wire.url(self._leg.url, "/v1/recognise", parameters))
+
+    def refused(self, status: int, body: bytes) -> Fault:
+        return refusal(TITLE, status, credential=None, words=wire.words(body.decode(errors="replace"), None))
+
+    def opened(self) -> Sequence[Message]:
+        return ()
+
+    def audio(self, chunk: bytes) -> Sequence[Message]:
+        assert not self._is_finishing, "audio after finish()"
+        self._sent_bytes += len(chunk)
+        return (chunk,)
+
+    def finalize(self) -> Sequence[Message]:
+        return () if self._is_finishing else (FINALIZE,)
+
+    def finish(self) -> Sequence[Message]:
+        if self._is_finishing:
+            return ()
+        self._is_finishing = True
+        return (FINISH,)
+
+    def received(self, message: Message) -> Sequence[Event]:
+        if self._is_over:
+            return ()
+        match wire.read(_DECODER, message, title=TITLE):
+            case _Ready(id):
+                return (Ready(id),)
+            case _Partial() as partial:
+                return self._partial(partial)
+            case _Final() as final:
+                return self._final(final)
+            case _Done(audio_ms):
+                return self._done(audio_ms)
+            case _Error() as error:
+                return self._fail(_fault(error))
+            case Notice() as notice:
+                return (notice,)
+            case UpstreamFault() as fault:
+                return self._fail(fault)
+            case unread:
+                assert_never(unread)
+
+    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+        # `done` comes before the close. A partial is nothing to keep: the second pass may hear something else.
+        return () if self._is_over else self._fail(wire.closing(TITLE, code, reason, credential=None))
+
+    def due_s(self) -> float | None:
+        return None
+
+    def tick(self, now_s: float) -> Sequence[Message]:  # noqa: ARG002  (it needs no keepalive)
+        return ()
+
+    def _partial(self, heard: _Partial) -> Sequence[Event]:
+        if not heard.text or not self._leg.options.partial_results:
+            return ()
+        start_ms, end_ms = self._span(heard.start_ms, heard.end_ms)
+        return (Partial(heard.text, start_ms, end_ms, _words(heard.words, self._at, start_ms, end_ms)),)
+
+    def _final(self, heard: _Final) -> Sequence[Event]:
+        if not heard.text:
+            return ()
+        start_ms, end_ms = self._span(heard.start_ms, heard.end_ms)
+        self._settled_ms = end_ms
+        return (FinalText(heard.text, start_ms, end_ms, _words(heard.words, self._at, start_ms, end_ms)),)
+
+    def _done(self, audio_ms: int) -> Sequence[Event]:
+        if not self._is_finishing:
+            return self._fail(UpstreamFault(f"{TITLE} ended before it was asked to", is_retryable=True))
+        self._is_over = True
+        return (Usage(audio_ms), Finished())
+
+    def _fail(self, fault: Fault) -> Sequence[Event]:
+        self._is_over = True
+        return (Failed(fault),)
+
+    def _at(self, position_ms: int) -> int:
+        """The session's position of the engine's, inside the audio sent."""
+        sent_ms = PCM_16K_MONO.duration_ms(self._sent_bytes)
+        return self._leg.offset_ms + min(max(position_ms, 0), sent_ms)
+
+    def _span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """A stretch on the session's timeline: behind what is final, and not running backwards."""
+        session_start_ms = max(self._at(start_ms), self._settled_ms)
+        return session_start_ms, max(self._at(end_ms), session_start_ms)
+
+
+def _words(
+    words: list[_Word], at: Callable[[int], int], start_ms: int, end_ms: int
+) -> tuple[Word, ...] | None:
+    """The words on the session's timeline, in order and inside their segment."""
+    placed: list[Word] = []
+    for word in words:
+        word_start_ms = min(max(at(word.start_ms), start_ms), end_ms)
+        word_end_ms = min(max(at(word.end_ms), word_start_ms), end_ms)
+        placed.append(Word(word.text, word_start_ms, word_end_ms))
+        start_ms = word_start_ms
+    return tuple(placed) or None
+
+
+def _fault(error: _Error) -> UpstreamFault:
+    return UpstreamFault(
+        f"{TITLE} has failed: {wire.words(error.message, None)}", is_retryable=error.code in _ERRORS_RETRYABLE
+    )
+
+
+def check(options: Options) -> None:
+    """Refuse what the engine cannot do; `diarize` is no reason, it is left out.
+
+    Raises:
+        ClientFault: another model or language.
+    """
+    if options.model not in (None, MODEL):
+        raise invalid_parameter("model", f"{TITLE} has no model {shown(options.model or '')}; use {MODEL}")
+    if not _is_english(options.language):
+        raise ClientFault(
+            f"{TITLE} does not speak {shown(options.language)}; use en, or another provider",
+            code="unsupported_language",
+            close_code=CloseCode.UNSUPPORTED_DATA,
+            parameter="language",
+        )
+
+
+def _is_english(language: str) -> bool:
+    """`en`, any `en-…`; and whoever leaves the language to the provider gets English."""
+    return is_detection(language) or language.lower().split("-")[0] == "en"
+
+
+ENTRY: Final = Entry(
+    name="local",
+    title="Local engine",
+    default_url="ws://127.0.0.1:7071",
+    needs_key=False,
+    adapter=Local,
+    check=check,
+)

@@ -1,0 +1,1 @@
+"""Tests of the provider adapters; `conformance` is what every adapter must pass."""

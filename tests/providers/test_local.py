@@ -1,0 +1,225 @@
+"""The local engine's adapter: what it dials, sends, tells and refuses."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.errors import ClientFault, UpstreamFault
+from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Partial, Ready, Usage, Word
+from routeraudio.model.options import Options
+from routeraudio.providers.base import Adapter, Leg
+from routeraudio.providers.local import CAPABILITIES, ENTRY
+
+OPTIONS = Options(provider="local", audio=PCM_16K_MONO, partial_results=True)
+
+READY = '{"type":"ready","id":"a1"}'
+PARTIAL = (
+    '{"type":"partial","text":"go","start_ms":460,"end_ms":640,'
+    '"words":[{"text":"go","start_ms":460,"end_ms":640}]}'
+)
+FINAL = (
+    '{"type":"final","text":"go forward","start_ms":460,"end_ms":1170,"words":['
+    '{"text":"go","start_ms":460,"end_ms":640},{"text":"forward","start_ms":640,"end_ms":1170}]}'
+)
+DONE = '{"type":"done","audio_ms":2000}'
+
+CONVERSATION: tuple[tuple[str, tuple[Event, ...]], ...] = (
+    (READY, (Ready("a1"),)),
+    (PARTIAL, (Partial("go", 460, 640, (Word("go", 460, 640),)),)),
+    (FINAL, (Final("go forward", 460, 1170, (Word("go", 460, 640), Word("forward", 640, 1170))),)),
+    (DONE, (Usage(2000), Finished())),
+)
+
+
+def adapter(offset_ms: int = 0, url: str = ENTRY.default_url, **changes: Any) -> Adapter:
+    options = msgspec.structs.replace(OPTIONS, **changes)
+    return ENTRY.adapter(Leg(options=options, url=url, offset_ms=offset_ms))
+
+
+def finishing(offset_ms: int = 0, **changes: Any) -> Adapter:
+    """An adapter that has sent two seconds of audio and said so."""
+    made = adapter(offset_ms, **changes)
+    made.audio(bytes(64_000))
+    made.finish()
+    return made
+
+
+def failed(events: object) -> UpstreamFault:
+    """The fault of the only event."""
+    assert isinstance(events, tuple)
+    (event,) = events
+    assert isinstance(event, Failed)
+    assert isinstance(event.fault, UpstreamFault)
+    return event.fault
+
+
+@pytest.mark.parametrize(
+    ("changes", "query"),
+    [
+        ({}, "sample_rate=16000&partials=true&endpointing_ms=500"),
+        (
+            {"partial_results": False, "endpointing_ms": 0},
+            "sample_rate=16000&partials=false&endpointing_ms=0",
+        ),
+    ],
+)
+def test_dial(changes: dict[str, Any], query: str) -> None:
+    """The address is the configured one with the session's wishes, without any header."""
+    dial = adapter(url="ws://127.0.0.1:9999/", **changes).dial()
+    assert dial.url == f"ws://127.0.0.1:9999/v1/recognise?{query}"
+    assert dial.headers == ()
+
+
+def test_messages_out() -> None:
+    """Audio goes out as it is; finalize and finish are said in words, finish once."""
+    made = adapter()
+    assert made.opened() == ()
+    assert made.audio(b"\x01\x02\x03") == (b"\x01\x02\x03",)
+    assert made.finalize() == ('{"type":"finalize"}',)
+    assert made.finish() == ('{"type":"finish"}',)
+    assert made.finish() == ()
+    assert made.finalize() == ()
+    with pytest.raises(AssertionError):
+        made.audio(b"\x01")
+
+
+def test_a_whole_conversation() -> None:
+    """Every message means what the protocol says, and nothing follows the end."""
+    made = finishing()
+    for message, events in CONVERSATION:
+        assert tuple(made.received(message)) == events
+    assert made.closed(1000, "") == ()
+    assert made.received(FINAL) == ()
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1011, 1013])
+@pytest.mark.parametrize("said", range(len(CONVERSATION)))
+def test_a_close_before_done(said: int, code: int | None) -> None:
+    """A close at any place before `done` is the engine's fault; finals were told, no partial becomes one."""
+    made = finishing()
+    told = [event for message, _ in CONVERSATION[:said] for event in made.received(message)]
+    fault = failed(made.closed(code, ""))
+    assert fault.is_retryable
+    assert [event for event in told if isinstance(event, Final)] == [
+        event for _, events in CONVERSATION[:said] for event in events if isinstance(event, Final)
+    ]
+    assert made.closed(code, "") == ()
+
+
+def test_positions_are_the_sessions() -> None:
+    """A connection that began ten seconds into the session says where in the session a word was."""
+    (final,) = finishing(offset_ms=10_000).received(FINAL)
+    assert isinstance(final, Final)
+    assert (final.start_ms, final.end_ms) == (10_460, 11_170)
+    assert final.words is not None
+    assert final.words[1] == Word("forward", 10_640, 11_170)
+
+
+def test_positions_stay_inside_the_audio() -> None:
+    """A position behind the audio sent is the audio's end, and none is before the last final."""
+    made = finishing()
+    made.received(FINAL)
+    (again,) = made.received(FINAL.replace("1170", "9999999999999999999999999"))
+    assert isinstance(again, Final)
+    assert (again.start_ms, again.end_ms) == (1170, 2000)
+    assert again.words == (Word("go", 1170, 1170), Word("forward", 1170, 2000))
+
+
+def test_unwanted_and_empty_text_is_no_event() -> None:
+    """Partials nobody asked for and text without words are left out."""
+    assert finishing(partial_results=False).received(PARTIAL) == ()
+    for message in (PARTIAL, FINAL):
+        empty = msgspec.json.decode(message) | {"text": "", "words": []}
+        assert finishing().received(msgspec.json.encode(empty).decode()) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_retryable"),
+    [("engine_full", True), ("engine_failed", True), ("bad_message", False), ("idle", False), ("new", False)],
+)
+def test_errors(code: str, is_retryable: bool) -> None:
+    """An error of the engine ends the connection, with its words and whether it is worth trying again."""
+    fault = failed(finishing().received(f'{{"type":"error","code":"{code}","message":"so\\nit is"}}'))
+    assert fault.message == "the local engine has failed: so it is"
+    assert fault.is_retryable is is_retryable
+
+
+@pytest.mark.parametrize("message", ['{"type":"mood"}', '{"type":"mood","value":[1]}'])
+def test_unknown_messages(message: str) -> None:
+    """A message of a later engine is noticed, by its type."""
+    assert tuple(finishing().received(message)) == (Notice("mood"),)
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", '{"type":"final"}', FINAL.replace("1170", '"x"'), b"\x00", "\ud800"]
+)
+def test_broken_messages(message: str | bytes) -> None:
+    """What cannot be read is the engine's fault and ends the connection."""
+    assert failed(finishing().received(message)).is_retryable
+
+
+def test_done_too_early() -> None:
+    """An engine that says `done` before it was asked to has failed."""
+    assert failed(adapter().received(DONE)).is_retryable
+
+
+@pytest.mark.parametrize(("status", "is_retryable"), [(400, False), (404, False), (503, True)])
+def test_refused(status: int, is_retryable: bool) -> None:
+    """An HTTP refusal is told with the engine's words."""
+    fault = adapter().refused(status, b"sample_rate must be 16000")
+    assert isinstance(fault, UpstreamFault)
+    assert fault.message == (
+        f"the local engine refused the connection (HTTP {status}): sample_rate must be 16000"
+    )
+    assert fault.is_retryable is is_retryable
+
+
+def test_no_keepalive() -> None:
+    """The engine needs no ticks."""
+    made = adapter()
+    assert made.tick(0.0) == ()
+    assert made.due_s() is None
+
+
+@pytest.mark.parametrize("language", ["en", "EN", "en-US", "en-gb", "auto", "multi"])
+@pytest.mark.parametrize("model", [None, "pocketsphinx-en-us"])
+def test_what_it_takes(language: str, model: str | None) -> None:
+    """English in any spelling, with or without the model's name; diarization is left out, not refused."""
+    ENTRY.check(msgspec.structs.replace(OPTIONS, language=language, model=model, diarize=True))
+
+
+@pytest.mark.parametrize("language", ["de", "fr-FR", "english", "eng", "", "e"])
+def test_other_languages(language: str) -> None:
+    """Any other language is refused, naming the one it speaks."""
+    with pytest.raises(ClientFault, match="use en") as caught:
+        ENTRY.check(msgspec.structs.replace(OPTIONS, language=language))
+    assert caught.value.code == "unsupported_language"
+    assert caught.value.parameter == "language"
+
+
+@pytest.mark.parametrize("model", ["nova-3", ""])
+def test_other_models(model: str) -> None:
+    """Any other model is refused, naming the one there is."""
+    with pytest.raises(ClientFault, match="pocketsphinx-en-us") as caught:
+        ENTRY.check(msgspec.structs.replace(OPTIONS, model=model))
+    assert caught.value.code == "invalid_parameter"
+    assert caught.value.parameter == "model"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        PCM_16K_MONO,
+        AudioFormat("pcm_s16le", 48_000),
+        AudioFormat("pcm_s16le", 16_000, 2),
+        AudioFormat("pcm_mulaw", 8000),
+        AudioFormat("webm", 48_000),
+    ],
+    ids=str,
+)
+def test_one_format(source: AudioFormat) -> None:
+    """Whatever the client sends, the engine is given 16 kHz mono PCM."""
+    assert CAPABILITIES.target(source) == PCM_16K_MONO
+    assert adapter(audio=source).audio_format == PCM_16K_MONO
