@@ -1,0 +1,43 @@
+# Everything runs from .venv, which the first target that needs it sets up from the lock files.
+
+BIN := .venv/bin
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint types bench lock clean
+
+help: ## Show these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.run ## Stream real speech through a daemon on this machine; FILE=my.wav for your own
+	@$(BIN)/routeraudio demo $(if $(FILE),"$(FILE)")
+
+serve: .venv/.run ## Run the daemon with conf/routeraudio.toml
+	$(BIN)/routeraudio serve --config conf/routeraudio.toml
+
+test: lint types ## Run linters, type checker and all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.dev ## Check types
+	$(BIN)/mypy
+
+bench: .venv/.dev ## Measure the daemon against other proxies (takes minutes)
+	$(BIN)/python -m bench
+
+lock: ## Resolve the newest allowed versions again; needs uv
+	requirements/lock
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run: requirements/run.lock requirements/install pyproject.toml
+	@requirements/install run
+	@touch $@
+
+.venv/.dev: requirements/dev.lock requirements/install pyproject.toml
+	@requirements/install dev
+	@touch $@ .venv/.run

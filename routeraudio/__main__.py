@@ -1,0 +1,5 @@
+"""`python -m routeraudio`."""
+
+from routeraudio.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""Floor 7: the command line. Commands are imported when they are called, so that each starts fast."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+from rich.text import Text
+
+from routeraudio import __version__
+from routeraudio.commands.trouble import DONE, FAILED, USAGE, Trouble, leaves
+
+INTERRUPTED: Final = 130
+"""What shells report for a command that Ctrl-C ended."""
+
+COMMANDS: Final = {
+    "serve": "Run the daemon.",
+    "demo": "Start a daemon, stream speech through it, show what comes back and how fast.",
+    "stream": "Send audio to a daemon and show the transcripts.\n\nCtrl-C ends the audio and waits for the last "
+    "words; a second one stops at once. The exit code is 0 when the stream ended well, 1 when the other side "
+    "failed, 2 when an argument is wrong.",
+    "emulate": "Run a stand-in for a provider.",
+    "check-config": "Check a configuration file.",
+    "version": "Show versions.",
+}
+"""Each is a function of its name in a module of its name."""
+
+ENGINE: Final = "routeraudio.engine.command:run_engine"
+"""Also a program of its own: the daemon's supervisor runs it so."""
+
+app = App(
+    name="routeraudio",
+    help="One WebSocket endpoint in front of every real-time speech-to-text provider.",
+    version=__version__,
+    result_action="return_value",
+    exit_on_error=False,
+    error_console=Console(stderr=True),
+)
+for _name, _help in COMMANDS.items():
+    _place = _name.replace("-", "_")
+    app.command(f"routeraudio.commands.{_place}:{_place}", name=_name, help=_help)
+app.command(ENGINE, name="engine", help="Run the local recogniser by itself.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None: the process's own.
+
+    Returns:
+        The exit code: 0 success, 1 the other side failed, 2 the caller must change something.
+    """
+    code = FAILED
+    try:
+        code = _run(arguments)
+    except* Trouble as group:
+        code = max(_told(error) for error in leaves(group))
+    except* KeyboardInterrupt:
+        code = INTERRUPTED
+    except* BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not stumble over it again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(arguments)
+    except CycloptsError:
+        return USAGE  # told already, with the usage
+    return code if isinstance(code, int) else DONE
+
+
+def _told(error: BaseException) -> int:
+    assert isinstance(error, Trouble)
+    Console(stderr=True).print(Text.assemble(("routeraudio: ", "bold red"), str(error)), soft_wrap=True)
+    return error.exit_code

@@ -1,0 +1,100 @@
+"""What no single value can tell: ranges of limits, addresses, and keys that only make sense together."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from routeraudio.config import address
+from routeraudio.config.decode import came, unknown
+from routeraudio.config.schema import WEEK_S, Config, Key, Provider, Server
+from routeraudio.config.source import Path, Source
+from routeraudio.policy.limits import Limits
+
+CEILINGS: Final[Mapping[str, float]] = {
+    "_bytes": 1 << 30,
+    "_max": 1_000_000,
+    "_per_s": 1_000_000,
+    "_s": WEEK_S,
+}
+"""By ending of the name, the first that fits. Above these a limit is a typing error: a gibibyte per message,
+a million sessions, a week of waiting."""
+
+LOCAL: Final = "local"
+_LOCAL_ONLY: Final = ("spawn", "workers_max")
+
+
+def check(config: Config, source: Source, catalogue: Sequence[str]) -> None:
+    """Refuse a configuration whose values are fine one by one and wrong together.
+
+    Args:
+        catalogue: the names a provider may have.
+
+    Raises:
+        ConfigFault: naming the first such key.
+    """
+    _server(config.server, source)
+    _limits(config.limits, source)
+    for name, provider in config.providers.items():
+        if name not in catalogue:
+            raise source.fault(("providers", name), unknown(name, catalogue, what="provider"))
+        _provider(name, provider, source)
+    _keys(config.keys, source)
+
+
+def _server(server: Server, source: Source) -> None:
+    for text in server.bind:
+        try:
+            address.parse(text)
+        except ValueError as error:
+            raise source.fault(("server", "bind"), f"{error}, got {text!r}") from None
+    for text in server.trusted_proxies:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            message = f'expected addresses or networks such as "10.0.0.0/8", got {text!r}'
+            raise source.fault(("server", "trusted_proxies"), message) from None
+    if (server.tls_certificate is None) != (server.tls_key is None):
+        missing = "tls_key" if server.tls_key is None else "tls_certificate"
+        raise source.fault(("server", missing), "is missing; TLS needs certificate and key")
+
+
+def _limits(limits: Limits, source: Source) -> None:
+    for name, value in msgspec.structs.asdict(limits).items():
+        ceiling = next(top for ending, top in CEILINGS.items() if name.endswith(ending))
+        if not 0 < value <= ceiling:
+            message = f"expected a number above 0, at most {ceiling:.0f}, got {came(value, (name,))}"
+            raise source.fault(("limits", name), message)
+
+
+def _provider(name: str, provider: Provider, source: Source) -> None:
+    path: Path = ("providers", name)
+    if provider.url is not None:
+        _url(provider.url, (*path, "url"), source)
+    for key in _LOCAL_ONLY:
+        default = next(field.default for field in msgspec.structs.fields(Provider) if field.name == key)
+        if name != LOCAL and getattr(provider, key) != default:
+            raise source.fault((*path, key), f"only [providers.{LOCAL}] has this key")
+
+
+def _url(url: str, path: Path, source: Source) -> None:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise source.fault(path, 'expected a URL such as "wss://api.example.com"')
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise source.fault(
+            path, "may not carry a user, a password, a query or a fragment; keys go to api_key_file"
+        )
+
+
+def _keys(keys: Sequence[Key], source: Source) -> None:
+    for at, key in enumerate(keys):
+        for name in ("id", "hash"):
+            if getattr(key, name) in (getattr(other, name) for other in keys[:at]):
+                raise source.fault(("keys", at, name), "is the same as in an earlier [[keys]] table")

@@ -1,0 +1,44 @@
+"""systemd/routeraudio.service agrees with the daemon."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from routeraudio.cli import COMMANDS
+from routeraudio.config.schema import Server
+from routeraudio.daemon import FINISH_S
+
+UNIT = Path(__file__).parents[1] / "systemd" / "routeraudio.service"
+
+SPARE_S = 10.0
+"""For ending the engine and the interpreter."""
+
+
+@pytest.fixture(scope="module")
+def service() -> dict[str, str]:
+    """The [Service] section; of keys that repeat, the last."""
+    section = UNIT.read_text().split("[Service]\n")[1].split("\n[")[0]
+    lines = [line for line in section.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_command_exists(service: dict[str, str]) -> None:
+    """The unit starts a command that there is."""
+    program, command, option, _ = shlex.split(service["ExecStart"])
+    assert Path(program).name == "routeraudio"
+    assert command in COMMANDS
+    assert option == "--config"
+
+
+def test_a_drain_is_not_cut_short(service: dict[str, str]) -> None:
+    """systemd waits longer than the daemon takes to let running streams end."""
+    server = Server()
+    needed_s = server.lame_duck_s + server.drain_s + FINISH_S + SPARE_S
+    assert float(service["TimeoutStopSec"]) >= needed_s
+
+
+def test_the_engine_outlives_the_signal(service: dict[str, str]) -> None:
+    """SIGTERM reaches the daemon alone, else a drain would have no recogniser."""
+    assert service["KillMode"] == "mixed"
+    assert service["Type"] == "notify"
