@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -120,7 +121,7 @@ def main(config_path: Path | None) -> int:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
             fault = fault.exceptions[0]
-        log.error("cannot_start", why=str(fault))
+        print(f"routeraudio: {fault}", file=sys.stderr)
         return_code = EXIT_CONFIG
     else:
         return_code = EXIT_OK

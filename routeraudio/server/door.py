@@ -100,7 +100,7 @@ class Door:
         elif dialect is not None:
             await self._refuse(stream, 426, "this is a WebSocket endpoint", (("upgrade", "websocket"),))
         else:
-            stream.unread(head.data)
+            stream.unread(head.data + head.rest)
             await self._http(stream)
 
     async def _refuse(

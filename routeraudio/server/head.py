@@ -44,7 +44,9 @@ class Head(msgspec.Struct, frozen=True):
     is_upgrade: bool
     """Asks for a WebSocket."""
     data: bytes
-    """The head as it came, and what came behind it."""
+    """The head as it came."""
+    rest: bytes
+    """What came behind it."""
 
     def __repr__(self) -> str:
         return f"Head({self.method} {self.request.path!r}, …)"
@@ -82,7 +84,9 @@ def parse_head(data: bytes, limits: Limits) -> Head:
     Raises:
         BadHead: malformed or over a limit.
     """
-    if data.index(b"\r\n\r\n") + 4 > limits.head_bytes:
+    end = data.index(b"\r\n\r\n") + 4
+    data, rest = data[:end], data[end:]
+    if end > limits.head_bytes:
         raise BadHead(431, f"the request head must have at most {limits.head_bytes} bytes")
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
     try:
@@ -101,7 +105,7 @@ def parse_head(data: bytes, limits: Limits) -> Head:
     is_upgrade = "websocket" in headers.get("upgrade", "").lower()
     if is_upgrade and event.http_version != b"1.1":
         raise BadHead(400, "an upgrade needs HTTP/1.1")
-    return Head(Request(path, query, headers), event.method.decode("ascii"), is_upgrade, data)
+    return Head(Request(path, query, headers), event.method.decode("ascii"), is_upgrade, data, rest)
 
 
 def _check(event: h11.Request, limits: Limits) -> None:

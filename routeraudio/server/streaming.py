@@ -128,6 +128,7 @@ class Streaming:
             close_s=limits.close_client_s,
             flood=Flood(limits.flood_per_s, limits.flood_burst_max),
             text_bytes_max=limits.message_text_bytes,
+            unread=head.rest,
         )
 
     def _principal(self, wish: Wish, route: Route) -> Principal:

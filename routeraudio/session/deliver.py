@@ -5,26 +5,26 @@ one is kept, and a final makes it obsolete.
 """
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Final as Constant
 
 import trio
 
 from routeraudio.dialects.base import Dialect
 from routeraudio.model.errors import ClientFault, CloseCode
-from routeraudio.model.events import Event, Failed, Final, Finished, Partial, Raw
+from routeraudio.model.events import Event, Failed, Final, Finished, Partial, Raw, TurnEnd
 from routeraudio.policy.limits import Limits
 from routeraudio.session.link import Link
 from routeraudio.session.streams import MessageStream
 
-
-class _Late(Enum):
-    """Stands in the queue for the latest partial, whichever that will be."""
-
-    PARTIAL = "partial"
+WORD_BYTES: Constant = 100
+"""What a word of a final costs in memory, and about what its JSON takes."""
 
 
-LATE_PARTIAL: Constant = _Late.PARTIAL
+class _Late:
+    """Stands in the queue for the latest partial of one utterance, whichever that will be."""
+
+    def __init__(self, partial: Partial) -> None:
+        self.partial: Partial | None = partial
 
 
 class Deliver:
@@ -42,14 +42,15 @@ class Deliver:
         self._send_s = limits.send_s
         # One bound serves both: a message of events counts at least its share of the bytes.
         self._share_bytes = max(1, limits.outbox_bytes // limits.outbox_messages_max)
-        self._link = Link[Event | _Late](
+        self._link: Link[Event | _Late] = Link(
             self._step,
             wait=self._wait,
             size=self._size,
             room_bytes=limits.outbox_bytes,
             on_room=on_room,
         )
-        self._late: Partial | None = None
+        self._late: _Late | None = None
+        """The place in the queue that a new partial may take."""
         self.ending: Finished | Failed | None = None
         self.ended = trio.Event()
 
@@ -58,10 +59,11 @@ class Deliver:
         if self._link.is_level:
             return self._link.push(event)
         if isinstance(event, Partial):
-            is_queued = self._late is not None
-            self._late = event
-            return True if is_queued else self._link.push(LATE_PARTIAL)
-        if isinstance(event, Final):
+            return self._push_partial(event)
+        if isinstance(event, Final | TurnEnd) and self._late is not None:
+            if isinstance(event, Final):
+                self._late.partial = None
+            # A later partial gets a place of its own: it must not overtake this event.
             self._late = None
         return self._link.push(event)
 
@@ -77,12 +79,20 @@ class Deliver:
         """Hand everything that waits to the client's stream."""
         self._link.drain()
 
+    def _push_partial(self, partial: Partial) -> bool:
+        if self._late is not None:
+            self._late.partial = partial
+            return True
+        self._late = _Late(partial)
+        return self._link.push(self._late)
+
     def _step(self, event: Event | _Late) -> bool:
-        if event is LATE_PARTIAL:
-            late, self._late = self._late, None
-            if late is None:
+        if isinstance(event, _Late):
+            if event is self._late:
+                self._late = None
+            if event.partial is None:
                 return True
-            event = late
+            event = event.partial
         for message in self._dialect.event(event):
             self._client.send(message)
         if isinstance(event, Finished | Failed):
@@ -101,4 +111,9 @@ class Deliver:
             )
 
     def _size(self, event: Event | _Late) -> int:
-        return max(self._share_bytes, len(event.message)) if isinstance(event, Raw) else self._share_bytes
+        length_bytes = 0
+        if isinstance(event, Raw):
+            length_bytes = len(event.message)
+        elif isinstance(event, Final):
+            length_bytes = len(event.text) + WORD_BYTES * len(event.words or ())
+        return max(self._share_bytes, length_bytes)

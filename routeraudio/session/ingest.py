@@ -41,8 +41,8 @@ class Ingest:
                 self.finish()
             elif command is Control.KEEPALIVE:
                 self._meter.keepalive()
-            else:
-                self._target.push(command)
+            elif not self.is_finished:
+                room = self._target.push(command)
         return room
 
     def finish(self) -> None:

@@ -47,6 +47,7 @@ class Link(Generic[T]):
         self._size = size
         self._on_room = on_room
         self._send, self._receive = trio.open_memory_channel[T](math.inf)
+        self._in_hand: T | None = None
         self._is_short = False
         self._is_full = False
         self._held_bytes = 0
@@ -81,16 +82,12 @@ class Link(Generic[T]):
 
     async def run(self) -> None:
         """The consumer's task: serves what could not go the short way. Ends when cancelled."""
-        goes_on = False
         while True:
-            if not goes_on:
-                await self._wait()
-            goes_on = self._catch_up()
-            if goes_on:
+            await self._wait()
+            if self._catch_up():
                 self._is_short = True
-                item = await self._receive.receive()
-                await self._wait()
-                goes_on = self._take(item)
+                # Kept where `drain` finds it: this task may be cancelled while it waits.
+                self._in_hand = await self._receive.receive()
 
     def _catch_up(self) -> bool:
         """Take what has gathered until a step must wait; True: level."""
@@ -100,6 +97,9 @@ class Link(Generic[T]):
         return True
 
     def _next(self) -> T | None:
+        item, self._in_hand = self._in_hand, None
+        if item is not None:
+            return item
         try:
             return self._receive.receive_nowait()
         except trio.WouldBlock:
@@ -108,7 +108,7 @@ class Link(Generic[T]):
     def _take(self, item: T) -> bool:
         self._held_bytes -= self._size(item)
         goes_on = self._step(item)
-        if self._is_full and self._held_bytes < self.room_bytes // 2:
+        if self._is_full and self._held_bytes <= self.room_bytes // 2:
             self._is_full = False
             self._room.set()
             self._room = trio.Event()

@@ -68,7 +68,7 @@ class Relay:
         self._limits = limits
         self._title = title
         self._is_raw = is_raw
-        self.link = Link[Command](
+        self.link: Link[Command] = Link(
             self.step,
             wait=self.wait,
             size=size,
@@ -77,10 +77,11 @@ class Relay:
         )
         self._upstream: MessageStream | None = None
         self._ready = trio.Event()
-        self._finishing = trio.Event()
         self._is_over = False
+        self._is_finishing = False
         self._crash: Exception | None = None
-        self._crashed = trio.Event()
+        self._wake = trio.Event()
+        """Set when the session finishes and when a listener call crashed."""
         self.usage: Usage | None = None
         self.sent_bytes = 0
 
@@ -96,7 +97,8 @@ class Relay:
             messages = self._adapter.audio(command)
         elif command is Control.FINISH:
             messages = self._adapter.finish()
-            self._finishing.set()
+            self._is_finishing = True
+            self._wake.set()
         else:
             messages = self._adapter.finalize()
         self._send_all(messages)
@@ -130,11 +132,8 @@ class Relay:
             self._emit(Ready())
         upstream.start(self)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_time)
             nursery.start_soon(self.link.run)
-            await self._crashed.wait()
-            assert self._crash is not None
-            raise self._crash
+            await self._keep_time()
 
     async def aclose(self) -> None:
         """Close the upstream, if there is one, within its close deadline."""
@@ -145,6 +144,15 @@ class Relay:
         """The client has room for events again."""
         if self._upstream is not None:
             self._upstream.resume()
+
+    def settle(self) -> None:
+        """The session ends before the upstream does: what is settled becomes events. The adapter's last call."""
+        if self._upstream is None or self._is_over:
+            return
+        for event in self._adapter.closed(None, ""):
+            if not isinstance(event, Failed | Finished):
+                self._emit(event)
+        self._is_over = True
 
     # What the upstream's stream calls.
 
@@ -166,7 +174,7 @@ class Relay:
     def crashed(self, error: Exception) -> None:
         """See `Listener.crashed`."""
         self._crash = error
-        self._crashed.set()
+        self._wake.set()
 
     # Helpers.
 
@@ -191,19 +199,31 @@ class Relay:
 
     async def _keep_time(self) -> None:
         """Keepalives until the session finishes, then the deadline for the last words."""
-        while not self._finishing.is_set():
+        while not (self._is_finishing or self._is_over):
             self._send_all(self._adapter.tick(trio.current_time()))
             due_s = self._adapter.due_s()
-            with trio.CancelScope(deadline=math.inf if due_s is None else due_s):
-                await self._finishing.wait()
-        await trio.sleep(self._limits.last_words_s)
-        self._give_up()
+            await self._sleep_until(math.inf if due_s is None else due_s)
+        self._wake = trio.Event()
+        assert self._upstream is not None
+        is_unread = True
+        while is_unread:
+            await self._sleep_until(trio.current_time() + self._limits.last_words_s)
+            # A slow client keeps us from reading: not the provider's delay, and bounded as the client's reading is.
+            is_unread = self._upstream.is_paused
+        if not self._is_over:
+            self._give_up()
+
+    async def _sleep_until(self, due_s: float) -> None:
+        """Raises what a listener call raised, as soon as it did."""
+        if self._crash is None:
+            with trio.CancelScope(deadline=due_s):
+                await self._wake.wait()
+        if self._crash is not None:
+            raise self._crash
 
     def _give_up(self) -> None:
         """The provider owes its last words: keep what is settled, then say whose fault it is."""
-        for event in self._adapter.closed(None, ""):
-            if not isinstance(event, Failed | Finished):
-                self._emit(event)
+        self.settle()
         self._emit(Failed(_too_slow(f"{self._title} did not finish within {self._limits.last_words_s:g} s")))
 
     def _send_all(self, messages: Sequence[Message]) -> None:

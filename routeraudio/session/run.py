@@ -10,6 +10,7 @@ close code and one log line.
 """
 
 import traceback
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Dialect
 from routeraudio.model.errors import CloseCode, Fault, InternalFault
 from routeraudio.model.events import Failed
+from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter
@@ -65,7 +67,7 @@ class Session:
             plan.adapter, dial, self._deliver, limits, title=plan.title, is_raw=not options.parse_json
         )
         transcode = Transcode(transcoder(options.audio, plan.adapter.audio_format), self._relay.link)
-        self._audio = Link[Command](
+        self._audio: Link[Command] = Link(
             transcode.step,
             wait=self._relay.link.room,
             size=size,
@@ -77,9 +79,13 @@ class Session:
 
     def finish(self, because: Fault | None = None) -> None:
         """End the session from our side, politely: last words first, then ``because`` and its close code."""
-        if self._because is None:
+        if self._because is None and not self._ingest.is_finished:
+            # Who has asked for the end gets it, and 1000, whatever happens while the last words are waited for.
             self._because = because
-        self._ingest.finish()
+        try:
+            self._ingest.finish()
+        except Exception as error:  # noqa: BLE001 - ours, not the caller's, who finishes many sessions
+            self._ingest.crashed(error)
 
     async def run(self) -> None:
         """Serve until the session has ended and both sockets are released.
@@ -89,8 +95,7 @@ class Session:
         began_s = trio.current_time()
         log.info("session_started", **self._names())
         try:
-            fault = await self._serve()
-            self._tell(fault)
+            fault = self._tell(await self._serve())
             self._report(fault, trio.current_time() - began_s)
         finally:
             # After `_tell` this changes nothing; a cancelled session gets its one chance to say why.
@@ -116,24 +121,40 @@ class Session:
         except* Fault as group:
             endings.append(_first(group))
         except* Exception as group:  # noqa: BLE001 - this is the boundary: a bug costs one session
-            log.error("session_bug", request_id=self._plan.request_id, **_where(_first(group)))
-            endings.append(InternalFault(self._plan.request_id))
+            endings.append(self._bug(_first(group)))
         if endings:
             return endings[0]
         ending = self._deliver.ending
         return ending.fault if isinstance(ending, Failed) else self._because
 
-    def _tell(self, fault: Fault | ClientGone | None) -> None:
-        """Everything that is final, then the error, then the close code."""
+    def _tell(self, fault: Fault | ClientGone | None) -> Fault | ClientGone | None:
+        """Everything that is final, then the error, then the close code. Returns what it was in the end."""
         if isinstance(fault, ClientGone):
-            return
-        self._deliver.drain()
+            return fault
+        try:
+            if not isinstance(fault, InternalFault):
+                self._relay.settle()
+            self._deliver.drain()
+        except Exception as error:  # noqa: BLE001 - a bug that the boundary has not met yet, or meets again
+            fault = self._bug(error)
         if fault is None:
             self._client.close(CloseCode.NORMAL)
-            return
-        for message in self._plan.dialect.error(fault):
+            return None
+        for message in self._error(fault):
             self._client.send(message)
         self._client.close(fault.close_code, fault.code)
+        return fault
+
+    def _error(self, fault: Fault) -> Sequence[Message]:
+        try:
+            return self._plan.dialect.error(fault)
+        except Exception as error:  # noqa: BLE001 - the close code has to say it then
+            self._bug(error)
+            return ()
+
+    def _bug(self, error: Exception) -> InternalFault:
+        log.error("session_bug", request_id=self._plan.request_id, **_where(error))
+        return InternalFault(self._plan.request_id)
 
     def _resume_upstream(self) -> None:
         self._relay.resume()

@@ -2,25 +2,31 @@
 
 Trio's own way, one `wait_readable` per socket and message, costs a re-armed epoll registration and a task switch
 each time; together they cost more than parsing and forwarding the message. Here every socket is registered once,
-level-triggered, in a selector of our own, whose descriptor Trio waits on. One wake-up then serves every socket
+level-triggered, in an epoll set of our own, whose descriptor Trio waits on. One wake-up then serves every socket
 that has something to read (numbers in `bench/README.md`).
 
 Handlers are synchronous and never raise. What they write is collected and flushed at the end of the pass, so that
 several messages for one peer leave in one system call; nothing is ever kept back to make such a batch.
 """
 
-import selectors
+import select
 import socket
 from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
-READ: int = selectors.EVENT_READ
-WRITE: int = selectors.EVENT_WRITE
+READ: int = select.EPOLLIN
+WRITE: int = select.EPOLLOUT
+GONE: int = select.EPOLLHUP | select.EPOLLERR
+"""Reported whether asked for or not; a read finds out what has happened."""
 
 HEARTBEAT_S = 1.0
 """How often connections look at their ping deadlines, which are tens of seconds."""
+
+
+LOOKS_MAX = 4
+"""Passes in a row before everybody else gets a turn."""
 
 
 class Member(Protocol):
@@ -37,7 +43,8 @@ class Poller:
     """Serves registered sockets from one task (`run`)."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._epoll = select.epoll()
+        self._ready: dict[int, Callable[[int], None]] = {}
         self._members: set[Member] = set()
         self._unflushed: list[Member] = []
         self._in_pass = False
@@ -50,15 +57,17 @@ class Poller:
         """Let go of ``member``."""
         self._members.discard(member)
 
-    def watch(self, sock: socket.socket, events: int, was: int, ready: Callable[[int], None]) -> None:
-        """Call ``ready(events)`` whenever one of ``events`` holds; ``was`` is what was watched before."""
+    def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+        """Call ``ready(events)`` whenever one of ``events`` holds, until told otherwise; 0: forget ``sock``."""
+        fd = sock.fileno()
         if not events:
-            if was:
-                self._selector.unregister(sock)
-        elif was:
-            self._selector.modify(sock, events, ready)
+            if self._ready.pop(fd, None) is not None:
+                self._epoll.unregister(fd)
+        elif fd in self._ready:
+            self._epoll.modify(fd, events)
         else:
-            self._selector.register(sock, events, ready)
+            self._epoll.register(fd, events)
+            self._ready[fd] = ready
 
     def flush_soon(self, member: Member) -> None:
         """Flush at the end of this pass, or now when no pass is running."""
@@ -73,16 +82,30 @@ class Poller:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._beat)
                 while True:
-                    await trio.lowlevel.wait_readable(self._selector.fileno())
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
                     self._pass()
         finally:
-            self._selector.close()
+            self._epoll.close()
 
     def _pass(self) -> None:
+        """Serve what is ready, and on a busy daemon also what has become ready meanwhile.
+
+        A turn of Trio's loop costs more than another look; looking pays when there was more than one.
+        """
+        for _ in range(LOOKS_MAX):
+            ready = self._epoll.poll(0)
+            if ready:
+                self._serve(ready)
+            if len(ready) <= 1:
+                return
+
+    def _serve(self, ready: list[tuple[int, int]]) -> None:
         self._in_pass = True
         try:
-            for key, events in self._selector.select(0):
-                key.data(events)
+            for fd, events in ready:
+                serve = self._ready.get(fd)
+                if serve is not None:  # else released earlier in this very pass
+                    serve(events)
         finally:
             self._in_pass = False
             unflushed, self._unflushed = self._unflushed, []

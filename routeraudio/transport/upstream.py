@@ -27,6 +27,8 @@ from routeraudio.transport.poller import Poller
 from routeraudio.transport.tls import set_options
 from routeraudio.transport.websocket import WebSocket
 
+END_OF_HEAD: Final = b"\r\n\r\n"
+
 ANSWER_BYTES: Final = 32_768
 """A handshake answer: head and, for a refusal, its body. Vendors' refusals are under 1 KiB."""
 
@@ -57,7 +59,7 @@ async def open_upstream(
                 with _step(title, "the TLS handshake", limits.dial_tls_s):
                     await stream.start_tls(tls, server_hostname=uri.host)
             with _step(title, "the WebSocket upgrade", limits.dial_upgrade_s):
-                protocol = await _upgrade(stream, uri, dial, limits)
+                protocol, unread = await _upgrade(stream, uri, dial, limits)
     except BaseException:
         if stream is not None:
             stream.close_now()
@@ -69,6 +71,7 @@ async def open_upstream(
         ping_s=limits.ping_s,
         pong_s=limits.pong_s,
         close_s=limits.close_upstream_s,
+        unread=unread,
     )
 
 
@@ -108,7 +111,9 @@ def _words(exc: BaseException) -> str:
     return "the connection was reset" if isinstance(exc, trio.BrokenResourceError) else type(exc).__name__
 
 
-async def _upgrade(stream: ByteStream, uri: WebSocketURI, dial: Dial, limits: Limits) -> ClientProtocol:
+async def _upgrade(
+    stream: ByteStream, uri: WebSocketURI, dial: Dial, limits: Limits
+) -> tuple[ClientProtocol, bytes]:
     protocol = ClientProtocol(
         uri,
         subprotocols=[Subprotocol(name) for name in dial.subprotocols] or None,
@@ -119,27 +124,40 @@ async def _upgrade(stream: ByteStream, uri: WebSocketURI, dial: Dial, limits: Li
         request.headers[name] = value
     protocol.send_request(request)
     await stream.send_all(b"".join(protocol.data_to_send()))
-    received_bytes = 0
-    while protocol.state is not OPEN:
-        data = await stream.receive_some()
-        received_bytes += len(data)
-        if not data:
-            protocol.receive_eof()
-        elif received_bytes <= ANSWER_BYTES:
-            protocol.receive_data(data)
-        _check_answer(protocol)
-        if not data or received_bytes > ANSWER_BYTES:
-            raise InvalidHandshake("no complete answer")
-    return protocol
-
-
-def _check_answer(protocol: ClientProtocol) -> None:
-    """Raise what the answer means unless it is still incomplete or opened the connection."""
+    answer = b""
+    while END_OF_HEAD not in answer:
+        answer += await _more(stream, len(answer))
+    head, _, rest = answer.partition(END_OF_HEAD)
+    # What stands behind a 101 are frames already, and for the WebSocket to cut.
+    protocol.receive_data(head + END_OF_HEAD)
     if protocol.state is OPEN:
-        # The 101 itself; frames that came behind it stay in the protocol for the WebSocket to deliver.
-        assert isinstance(protocol.events[0], Response)
-        del protocol.events[0]
-        return
+        protocol.events_received()  # the response itself
+        return protocol, rest
+    received_bytes = len(answer)
+    while True:
+        if rest:
+            protocol.receive_data(rest)
+        else:
+            protocol.receive_eof()
+        _check_refusal(protocol)
+        rest = await _more(stream, received_bytes)
+        received_bytes += len(rest)
+
+
+async def _more(stream: ByteStream, received_bytes: int) -> bytes:
+    """The next piece of an answer of which ``received_bytes`` are here.
+
+    Raises:
+        InvalidHandshake: it ends or grows too long before it is complete.
+    """
+    data = await stream.receive_some() if received_bytes < ANSWER_BYTES else b""
+    if not data:
+        raise InvalidHandshake("no complete answer")
+    return data
+
+
+def _check_refusal(protocol: ClientProtocol) -> None:
+    """Raise what an answer other than 101 means, once it is complete."""
     for event in protocol.events_received():
         assert isinstance(event, Response)
         if event.status_code != 101:

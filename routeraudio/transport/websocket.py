@@ -23,14 +23,25 @@ from typing import Final
 import structlog
 import trio
 from websockets.exceptions import InvalidState
-from websockets.frames import BINARY, CLOSE, PING, PONG, TEXT, CloseCode, Frame
-from websockets.protocol import OPEN, SEND_EOF, Protocol
+from websockets.frames import CLOSE, PING, PONG, TEXT, CloseCode, Frame
+from websockets.protocol import OPEN, Protocol, Side
 
 from routeraudio.model.message import Message
 from routeraudio.session.streams import Closed, Listener
 from routeraudio.transport.bytestream import READ_BYTES, close_socket
 from routeraudio.transport.flood import Flood
-from routeraudio.transport.poller import READ, WRITE, Poller
+from routeraudio.transport.frames import (
+    HEAD_BYTES,
+    LENGTH_16,
+    MASK_BIT,
+    MASK_BYTES,
+    WHOLE,
+    WHOLE_BINARY,
+    WHOLE_TEXT,
+    unmasked,
+    whole,
+)
+from routeraudio.transport.poller import GONE, READ, WRITE, Poller
 
 UNSENT_PAUSE_BYTES: Final = 262_144
 """Above this much unsent output nothing more is read from the peer, so that what reading makes us write (pongs,
@@ -46,11 +57,12 @@ class WebSocket:
 
     Args:
         sock: non-blocking, plain or TLS; owned from here on.
-        protocol: in state OPEN; frames it has already parsed are delivered first.
+        protocol: in state OPEN, at the beginning of a frame, with a bound on messages.
         ping_s, pong_s: silence after which we ping, and after which a pinged peer is given up.
         close_s: how long the closing handshake may take.
         flood: bound on messages that carry no audio; None: no bound.
         text_bytes_max: bound on text messages below the protocol's own bound on messages; None: no other bound.
+        unread: what came behind the opening handshake.
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class WebSocket:
         close_s: float,
         flood: Flood | None = None,
         text_bytes_max: int | None = None,
+        unread: bytes = b"",
     ) -> None:
         self._socket: socket.socket | None = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
@@ -77,9 +90,12 @@ class WebSocket:
         self._watched = 0
         self._paused = False
         self._unsent = bytearray()
-        self._eof_wanted = False
         self._flush_wanted = False
+        self._rest = unread
         self._parts: list[Frame] = []
+        self._is_over = False
+        self._is_masked = protocol.side is Side.SERVER
+        self._bytes_max = protocol.max_message_size or 0
 
         self._drained: trio.Event | None = None
         self._gone = trio.Event()
@@ -97,8 +113,8 @@ class WebSocket:
         self._listener = listener
         self._poller.add(self)
         self._watch()
-        self._guard(self._take_events)
-        self._poller.flush_soon(self)
+        if self._rest:
+            self._guard(lambda: self._take(b""))
 
     def resume(self) -> None:
         """See `MessageStream.resume`."""
@@ -114,12 +130,15 @@ class WebSocket:
 
     def send(self, message: Message) -> None:
         """See `MessageStream.send`."""
-        if self._protocol.state is not OPEN:
+        protocol = self._protocol
+        if protocol.state is not OPEN:
             return
         if isinstance(message, str):
-            self._protocol.send_text(message.encode())
+            frame = whole(WHOLE_TEXT, message.encode(), is_masked=not self._is_masked)
         else:
-            self._protocol.send_binary(message)
+            frame = whole(WHOLE_BINARY, message, is_masked=not self._is_masked)
+        # In its place among the frames that the protocol object itself wants written.
+        protocol.writes.append(frame)
         self._want_flush()
 
     @property
@@ -159,15 +178,17 @@ class WebSocket:
         self._flush_wanted = False
         if self._socket is None:
             return
-        for data in self._protocol.data_to_send():
-            if data is SEND_EOF:
-                self._eof_wanted = True
-            else:
-                self._unsent += data
-        if self._unsent and not self._watched & WRITE:
-            self._write()
-        elif not self._unsent and self._eof_wanted:
-            self._send_eof()
+        # SEND_EOF, the empty string, vanishes here; `eof_sent` remembers it.
+        data = b"".join(self._protocol.data_to_send())
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._send(data) if data else 0
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._watch()
+        elif self._protocol.eof_sent:
+            self._level()
 
     def heartbeat(self, now_s: float) -> None:
         """See `Member.heartbeat`. Whatever a peer says proves that it lives; one we do not read cannot prove it."""
@@ -191,7 +212,7 @@ class WebSocket:
     def _ready(self, events: int) -> None:
         if events & WRITE and self._socket is not None:
             self._write()
-        if events & READ and self._socket is not None:
+        if events & (READ | GONE) and self._socket is not None:
             self._guard(self._read)
 
     def _read(self) -> None:
@@ -206,32 +227,77 @@ class WebSocket:
         except OSError:
             data = b""
         self._heard = True
-        if data:
-            self._protocol.receive_data(data)
-            # TLS may hold decrypted bytes that no readiness will ever announce.
-            while self._is_tls and self._socket.pending():  # type: ignore[attr-defined]
-                self._protocol.receive_data(self._socket.recv(READ_BYTES))
-        else:
-            self._protocol.receive_eof()
-        self._take_events()
-        if self._protocol.writes:
-            self._want_flush()
         if not data:
+            self._protocol.receive_eof()
             self._end(Closed(None, "the connection was lost without a close frame"))
             self.release()
+            return
+        # TLS may hold decrypted bytes that no readiness will ever announce.
+        while self._is_tls and self._socket.pending():  # type: ignore[attr-defined]
+            data += self._socket.recv(READ_BYTES)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Cut ``data`` into frames: whole data messages to the listener, everything else to the protocol object.
+
+        The protocol object gets whole frames, so that it is at a frame's beginning whenever this is. A frame that
+        may be wrong (mask, size) is its to judge, with all that follows.
+        """
+        if self._is_over:
+            self._protocol.receive_data(data)
+            self._take_events()
+            return
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        begin, end = 0, len(data)
+        while end - begin >= HEAD_BYTES:
+            first, second = data[begin], data[begin + 1]
+            length = second & 0x7F
+            start = begin + HEAD_BYTES
+            if length >= LENGTH_16:
+                width = 2 if length == LENGTH_16 else 8
+                length = int.from_bytes(data[start : start + width])
+                start += width
+            if self._is_masked:
+                start += MASK_BYTES
+            stop = start + length
+            if length > self._bytes_max or bool(second & MASK_BIT) is not self._is_masked:
+                self._hand_over(data[begin:])
+                return
+            if stop > end:
+                break
+            if first in WHOLE and self._protocol.current_size is None:
+                payload = unmasked(data, start, stop) if self._is_masked else data[start:stop]
+                self._deliver(first == WHOLE_TEXT, payload)
+            else:
+                self._hand_over(data[begin:stop])
+            if self._has_ended():
+                self._hand_over(data[stop:])
+                return
+            begin = stop
+        self._rest = data[begin:]
+
+    def _has_ended(self) -> bool:
+        """Whether what was just taken ended the connection."""
+        return self._is_over
+
+    def _hand_over(self, data: bytes) -> None:
+        if data:
+            self._protocol.receive_data(data)
+            self._take_events()
 
     def _take_events(self) -> None:
         for frame in self._protocol.events_received():
             assert isinstance(frame, Frame)
-            opcode = frame.opcode
-            if (opcode is BINARY or opcode is TEXT) and frame.fin and not self._parts:
-                self._deliver(opcode is TEXT, frame.data)
-            elif opcode is CLOSE:
+            if frame.opcode is CLOSE:
                 self._end(self._close_received())
             else:
                 self._take_odd(frame)
         if self._protocol.parser_exc is not None:
             self._end(self._violation())
+        if self._protocol.writes:
+            self._want_flush()
 
     def _take_odd(self, frame: Frame) -> None:
         """Fragments, pings and pongs."""
@@ -243,21 +309,23 @@ class WebSocket:
             parts, self._parts = self._parts, []
             self._deliver(parts[0].opcode is TEXT, b"".join(bytes(part.data) for part in parts))
 
-    def _deliver(self, is_text: bool, data: bytes | bytearray | memoryview) -> None:
+    def _deliver(self, is_text: bool, data: bytes) -> None:
         if is_text or not data:
             self._count()
         if self._listener is None:
             return
-        if is_text and self._text_bytes_max is not None and len(data) > self._text_bytes_max:
-            self._violate(
-                CloseCode.MESSAGE_TOO_BIG, f"a text message has at most {self._text_bytes_max} bytes"
-            )
-            return
-        try:
-            message: Message = str(data, "utf-8") if is_text else bytes(data)
-        except UnicodeDecodeError:
-            self._violate(CloseCode.INVALID_DATA, "a text message must be UTF-8")
-            return
+        message: Message = data
+        if is_text:
+            if self._text_bytes_max is not None and len(data) > self._text_bytes_max:
+                self._violate(
+                    CloseCode.MESSAGE_TOO_BIG, f"a text message has at most {self._text_bytes_max} bytes"
+                )
+                return
+            try:
+                message = data.decode()
+            except UnicodeDecodeError:
+                self._violate(CloseCode.INVALID_DATA, "a text message must be UTF-8")
+                return
         if not self._listener.message(message) and not self._paused:
             self._paused = True
             self._watch()
@@ -275,28 +343,30 @@ class WebSocket:
             self._poller.flush_soon(self)
 
     def _write(self) -> None:
+        """Write what was kept back."""
+        sent = self._send(self._unsent)
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._level()
+        self._watch()
+
+    def _send(self, data: bytes | bytearray) -> int:
+        """How much of ``data`` the kernel took, or would have had the peer not gone."""
         assert self._socket is not None
         try:
-            while self._unsent:
-                sent = self._socket.send(self._unsent)
-                del self._unsent[:sent]
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            self._watch()
-            return
+            return 0
         except OSError:
             # The read side reports the end; what the peer said before it went still counts.
-            self._unsent.clear()
-            self._eof_wanted = False
+            return len(data)
+
+    def _level(self) -> None:
+        """Nothing is kept back any more."""
         if self._drained is not None:
             self._drained.set()
             self._drained = None
-        if self._eof_wanted:
-            self._send_eof()
-        self._watch()
-
-    def _send_eof(self) -> None:
-        self._eof_wanted = False
-        if self._socket is not None and not self._is_tls:
+        if self._protocol.eof_sent and not self._is_tls and self._socket is not None:
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
@@ -323,6 +393,7 @@ class WebSocket:
 
     def _end(self, closed: Closed) -> None:
         """Tell the listener, once."""
+        self._is_over = True
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.closed(closed)
@@ -333,7 +404,7 @@ class WebSocket:
         if sock is None:
             return
         self._poller.discard(self)
-        self._poller.watch(sock, 0, self._watched, self._ready)
+        self._poller.watch(sock, 0, self._ready)
         self._watched = 0
         self._unsent.clear()
         close_socket(sock)
@@ -353,7 +424,7 @@ class WebSocket:
             return
         events = also | (0 if self._is_deaf else READ) | (WRITE if self._unsent else 0)
         if events != self._watched:
-            self._poller.watch(self._socket, events, self._watched, self._ready)
+            self._poller.watch(self._socket, events, self._ready)
             self._watched = events
 
     def _guard(self, step: Callable[[], None]) -> None:
