@@ -57,7 +57,7 @@ class Daemon:
             ConfigFault: an address cannot be had, a certificate cannot be used.
         """
         server = self._config.server
-        trio.socket.set_custom_hostname_resolver(Resolver())
+        trio.socket.set_custom_hostname_resolver(Resolver(self._config.limits.dial_dns_s))
         tls = _tls(self._config)
         listeners = await open_listeners(server.bind, os.environ)
         door = Door(

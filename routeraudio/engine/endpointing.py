@@ -21,7 +21,7 @@ SAMPLE_RATE: Final = 16000
 BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
 
 FRAME_MS: Final = 30
-"""The longest the detector (webrtc) takes; 10 and 20 ms cost more and decide no better."""
+"""The longest the detector (webrtc) takes, and PocketSphinx's default."""
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
 
 ONSET_WINDOW_FRAMES: Final = 10

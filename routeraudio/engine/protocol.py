@@ -18,7 +18,7 @@ Out: text, one of the structs below. `partial` is the whole open utterance so fa
     close 1011      after an `error`: the recogniser died or hung
     close 1013      after an `error`: all recognisers are busy
 
-Speak slower than the engine decodes and it keeps up; send faster and TCP slows you down, results unchanged.
+Who sends faster than the engine decodes is slowed down by TCP; what is heard stays the same.
 """
 
 from typing import Annotated, Final, Literal

@@ -2,9 +2,10 @@
 
 Partials come from decoding the open utterance as it arrives. Its final comes from a second pass over the whole
 utterance, whose cepstral mean is then known instead of guessed. On our four clips, as they are and in seven
-variations (noise, tempo, level, telephone band; 416 words), the second pass has a word error of 0.26.
+variations (noise, tempo, level, telephone band; 416 words, "mr" taken for "mister"), the second pass has a word
+error of 0.27.
 
-Both passes run without the flat and the best-path search: 0.26 against 0.32 with them, in two thirds of the time.
+Both passes run without the flat and the best-path search: 0.27 against 0.32 with them, in three quarters of the time.
 The second pass takes about 0.14 of real time on one core, the first, with a narrower beam, 0.10. PocketSphinx 5.1.1,
 its packaged English model.
 
@@ -37,7 +38,7 @@ CEPSTRAL_MEAN: Final = (
     "52.5153,6.88855,-4.34834,20.1896,-11.454,3.85684,-6.88038,"
     "-4.96597,2.29148,-3.96587,2.29834,-3.23074,-0.605816"
 )
-"""Of the four clips in tests/assets/audio together: four speakers, two rooms."""
+"""Measured over the four clips in tests/assets/audio together."""
 
 _VARIANT: Final = re.compile(r"\(\d+\)$")
 """The dictionary's second and further pronunciations: `the(2)`."""
@@ -69,7 +70,7 @@ class Decoder(Protocol):
 
 
 def check_installed() -> None:
-    """Without importing it, which takes a tenth of a second.
+    """Look for PocketSphinx without importing it: only the zygote ever needs it in memory.
 
     Raises:
         EngineMissing: PocketSphinx is not installed.
@@ -100,7 +101,7 @@ def new_detector() -> Callable[[bytes], bool]:
     """A voice activity detector for one stream.
 
     The second strictest of its four modes: looser ones take steady noise for speech, the strictest cuts the ends
-    of words. Word error is the same with all of them.
+    of words. Word error is about the same with the three strictest.
     """
     module = _pocketsphinx()
     is_speech: Callable[[bytes], bool] = module.Vad(mode=module.Vad.MEDIUM_STRICT).is_speech

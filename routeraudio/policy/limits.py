@@ -67,3 +67,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Per process. Keep below the descriptor limit: a session needs two."""
     connections_unauthenticated_max: int = 200
     connections_per_address_max: int = 50
+    """Unauthenticated ones. A company's backend opens all its sessions from one address, and shows its key."""

@@ -19,7 +19,7 @@ import trio
 
 from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Dialect
-from routeraudio.model.errors import CloseCode, Fault, InternalFault
+from routeraudio.model.errors import CloseCode, Fault, InternalFault, Overloaded
 from routeraudio.model.events import Failed
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
@@ -94,12 +94,13 @@ class Session:
         """
         began_s = trio.current_time()
         log.info("session_started", **self._names())
+        fault: Fault | ClientGone | None = Overloaded("cancelled", close_code=CloseCode.RESTART)
         try:
             fault = self._tell(await self._serve())
-            self._report(fault, trio.current_time() - began_s)
         finally:
             # After `_tell` this changes nothing; a cancelled session gets its one chance to say why.
             self._client.close(CloseCode.RESTART)
+            self._report(fault, trio.current_time() - began_s)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._client.aclose)
                 nursery.start_soon(self._relay.aclose)

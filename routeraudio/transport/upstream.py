@@ -101,7 +101,9 @@ def _unreachable(message: str) -> UpstreamFault:
 def _words(exc: BaseException) -> str:
     """A system error in the system's words; anything else by its kind, since its text may quote what was sent."""
     if isinstance(exc, socket.gaierror):
-        return "the host name is unknown"
+        return (
+            "the name server did not answer" if exc.errno == socket.EAI_AGAIN else "the host name is unknown"
+        )
     if isinstance(exc, OSError) and exc.__cause__ is not None and not exc.errno:
         exc = exc.__cause__
     if isinstance(exc, BaseExceptionGroup):

@@ -259,6 +259,8 @@ class WebSocket:
                 width = 2 if length == LENGTH_16 else 8
                 length = int.from_bytes(data[start : start + width])
                 start += width
+                if start > end:
+                    break  # half a length is not the length
             if self._is_masked:
                 start += MASK_BYTES
             stop = start + length
@@ -383,6 +385,7 @@ class WebSocket:
         """The peer broke a rule of ours that the protocol object does not know."""
         if self._protocol.state is OPEN:
             self._protocol.fail(code, reason)
+            self._want_flush()
             self._end(self._violation())
 
     def _violation(self) -> Closed:
