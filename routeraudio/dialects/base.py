@@ -3,7 +3,7 @@
 A dialect reads a request head into `Options`, client messages into commands, and events into client messages.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class Request(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Request({self.path!r}, …)"
 
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        yield "path", self.path
+
 
 class Wish(msgspec.Struct, frozen=True):
     """What a client asked for, and what it showed to be let in."""
@@ -39,6 +43,10 @@ class Wish(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Wish({self.options!r}, …)"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        yield "options", self.options
 
 
 class BadRequest(Exception):

@@ -14,6 +14,7 @@ With `parse_json=false` the client gets the provider's messages as they came, an
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 from typing import Final as Constant
@@ -48,6 +49,8 @@ CONTROLS: Constant[dict[str, Control]] = {
 
 _BOOLEANS: Constant = {"true": True, "1": True, "false": False, "0": False}
 _ENCODING_ALIASES: Constant = {"mulaw": "pcm_mulaw"}
+_NAME: Constant = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}")
+"""A parameter's name as it may be logged; shorter than any key."""
 _MODEL: Constant = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _LANGUAGE: Constant = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
@@ -182,7 +185,7 @@ def parse(request: Request) -> Wish:
                 )
             ]
         ) from exc
-    given = _Given(dict(pairs))
+    given = _Given(pairs)
     options = Options(
         provider=given.take("provider", _choice(tuple(PROVIDERS)), required=True, default=""),
         audio=AudioFormat(
@@ -204,7 +207,7 @@ def parse(request: Request) -> Wish:
     token = given.take("jwt_token", str, default=None)
     if given.faults:
         raise BadRequest(given.faults)
-    return Wish(options, request.headers.get("x-api-key") or query_key, token, tuple(given.rest))
+    return Wish(options, request.headers.get("x-api-key") or query_key or None, token or None, given.unknown)
 
 
 def bad_request(faults: Sequence[ClientFault]) -> bytes:
@@ -222,13 +225,24 @@ def bad_request(faults: Sequence[ClientFault]) -> bytes:
 class _Given:
     """The parameters that came, and what was wrong with those taken so far."""
 
-    def __init__(self, values: dict[str, str]) -> None:
-        self.rest = values
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self.faults: list[ClientFault] = []
+        self._rest = dict(pairs)
+        counts = Counter(name for name, _ in pairs)
+        self._repeated = {name for name, count in counts.items() if count > 1}
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names that were not taken. What looks like none, a key without its `api_key=` perhaps, is left out."""
+        return tuple(name if _NAME.fullmatch(name) else "…" for name in self._rest)
 
     def take(self, name: str, read: Callable[[str], T], *, default: Any, required: bool = False) -> T:
         """The value of ``name``; ``default`` where it is missing or wrong."""
-        text = self.rest.pop(name, None)
+        text = self._rest.pop(name, None)
+        if name in self._repeated:
+            # Whichever we took, and front proxies differ, half of all clients would have meant the other one.
+            self._complain(name, "given more than once")
+            return cast(T, default)
         if text is None:
             if required:
                 self._complain(name, f"missing; expected {_expected(read)}")

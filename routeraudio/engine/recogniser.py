@@ -10,7 +10,7 @@ The second pass takes about 0.14 of real time on one core, the first, with a nar
 its packaged English model.
 
 The mean that the first pass starts with is that of the last utterance in which words were found, and before any a
-measured one: the model's default is far from speech and garbles the first seconds of a first utterance.
+measured one: the decoder's default (40,3,-1) is far from any of our clips.
 
 Each pass has a decoder of its own. A decoder keeps more from one utterance to the next than its mean (it scores the
 same audio slightly differently afterwards), and finals must not depend on whether partials were asked for.

@@ -72,6 +72,9 @@ _UTTERANCE_MS_MAX: Final = 30_000
 """Settled text is held back for at most this much audio. Sentences are over in 20 s; a vendor that finds no
 end in 30 s has noise, not a sentence."""
 
+_UNSETTLED_MS: Final = 1000
+"""Audio without a `Results` of its own at the end of a good stream; `Results` cover silence too."""
+
 _UTTERANCE_CHARACTERS_MAX: Final = 4000
 """The same bound in memory, for a vendor that sends text without time: 30 s of fast speech have 700."""
 
@@ -304,7 +307,9 @@ class Nova(DeepgramConnection):
 
     @property
     def _has_unsettled(self) -> bool:
-        return bool(self._interim)
+        # `Metadata` ends a stream that was heard out. A clean close without it, well before the end of what was
+        # sent, is a server that went away politely.
+        return bool(self._interim) or self._line.vendor_ms - milliseconds(self._settled_s) > _UNSETTLED_MS
 
 
 def check(options: Options) -> None:

@@ -93,6 +93,11 @@ class Timeline:
         return start_ms, (end_ms if end_ms > start_ms else start_ms)
 
     @property
+    def vendor_ms(self) -> int:
+        """Where the vendor's clock stands when it has heard everything; 0 for a container."""
+        return self._client_ms + self._inserted_ms if self._bytes_per_second else 0
+
+    @property
     def _client_ms(self) -> int:
         return self._client_bytes * 1000 // self._bytes_per_second
 

@@ -29,6 +29,9 @@ ITEM_BYTES = 64
 """What a chunk costs beside its audio, so that one-byte chunks are bounded too."""
 
 
+LAST_WORDS_FACTOR = 12
+"""How many times over a provider that keeps talking may exceed the deadline for its last words."""
+
 CONTAINER_BYTES_PER_SECOND = 16_000
 """Compressed speech, generously: 128 kbit/s. Only bounds of memory are derived from it."""
 
@@ -79,6 +82,7 @@ class Relay:
         self._ready = trio.Event()
         self._is_over = False
         self._is_finishing = False
+        self._has_said_more = True
         self._crash: Exception | None = None
         self._wake = trio.Event()
         """Set when the session finishes and when a listener call crashed."""
@@ -159,6 +163,7 @@ class Relay:
     def message(self, message: Message) -> bool:
         """See `Listener.message`."""
         room = True
+        self._has_said_more = True
         if self._is_raw and not self._is_over:
             room = self._deliver.push(Raw(message))
         for event in self._adapter.received(message) if not self._is_over else ():
@@ -204,14 +209,24 @@ class Relay:
             due_s = self._adapter.due_s()
             await self._sleep_until(math.inf if due_s is None else due_s)
         self._wake = trio.Event()
-        assert self._upstream is not None
-        is_unread = True
-        while is_unread:
+        began_s = trio.current_time()
+        while not self._is_over and self._is_progressing(began_s):
+            self._has_said_more = False
             await self._sleep_until(trio.current_time() + self._limits.last_words_s)
-            # A slow client keeps us from reading: not the provider's delay, and bounded as the client's reading is.
-            is_unread = self._upstream.is_paused
         if not self._is_over:
             self._give_up()
+
+    def _is_progressing(self, began_s: float) -> bool:
+        """Whether the last words may still come.
+
+        A provider that was sent audio faster than real time still works on it, and says so with every message. A
+        slow client keeps us from reading: no delay of the provider's, and bounded as the client's reading is.
+        """
+        assert self._upstream is not None
+        if self._upstream.is_paused:
+            return True
+        longest_s = LAST_WORDS_FACTOR * self._limits.last_words_s
+        return self._has_said_more and trio.current_time() - began_s < longest_s
 
     async def _sleep_until(self, due_s: float) -> None:
         """Raises what a listener call raised, as soon as it did."""

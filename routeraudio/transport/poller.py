@@ -59,6 +59,8 @@ class Poller:
 
     def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
         """Call ``ready(events)`` whenever one of ``events`` holds, until told otherwise; 0: forget ``sock``."""
+        if self._epoll.closed:
+            return  # the daemon is being cancelled, and this task went first
         fd = sock.fileno()
         if not events:
             if self._ready.pop(fd, None) is not None:

@@ -11,8 +11,15 @@ USER_TIMEOUT_MS: Final = 30_000
 """Output that is not acknowledged ends the connection after this time: closed windows, pulled cables."""
 
 
+KERNEL_BYTES: Final = 131_072
+"""What the kernel may keep per direction (it allows itself double). Left alone it grows buffers to megabytes: minutes
+of audio that count as sent although nobody has read them, and memory that no limit of ours sees."""
+
+
 def set_options(sock: socket.socket) -> None:
-    """No Nagle (20 ms chunks must not wait for acknowledgements), and an end to peers that acknowledge nothing."""
+    """No Nagle (20 ms chunks must not wait for acknowledgements), small buffers, an end to peers that vanish."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -29,6 +29,8 @@ from routeraudio.transport.websocket import WebSocket
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
+SWITCHING: Final = b"HTTP/1.1 101"
+
 ANSWER_BYTES: Final = 32_768
 """A handshake answer: head and, for a refusal, its body. Vendors' refusals are under 1 KiB."""
 
@@ -130,31 +132,39 @@ async def _upgrade(
     while END_OF_HEAD not in answer:
         answer += await _more(stream, len(answer))
     head, _, rest = answer.partition(END_OF_HEAD)
-    # What stands behind a 101 are frames already, and for the WebSocket to cut.
-    protocol.receive_data(head + END_OF_HEAD)
-    if protocol.state is OPEN:
-        protocol.events_received()  # the response itself
-        return protocol, rest
+    if head.startswith(SWITCHING):
+        # What stands behind a 101 are frames already, and for the WebSocket to cut.
+        protocol.receive_data(head + END_OF_HEAD)
+        if protocol.state is OPEN:
+            protocol.events_received()  # the response itself
+            return protocol, rest
+    else:
+        protocol.receive_data(answer)
     received_bytes = len(answer)
     while True:
-        if rest:
-            protocol.receive_data(rest)
-        else:
-            protocol.receive_eof()
         _check_refusal(protocol)
-        rest = await _more(stream, received_bytes)
-        received_bytes += len(rest)
+        try:
+            more = await _more(stream, received_bytes)
+        except EOFError:
+            protocol.receive_eof()  # completes an answer whose end is the connection's end
+            _check_refusal(protocol)
+            raise
+        received_bytes += len(more)
+        protocol.receive_data(more)
 
 
 async def _more(stream: ByteStream, received_bytes: int) -> bytes:
     """The next piece of an answer of which ``received_bytes`` are here.
 
     Raises:
-        InvalidHandshake: it ends or grows too long before it is complete.
+        EOFError: there is none.
+        InvalidHandshake: the answer grows too long.
     """
-    data = await stream.receive_some() if received_bytes < ANSWER_BYTES else b""
+    if received_bytes >= ANSWER_BYTES:
+        raise InvalidHandshake("the answer is too long")
+    data = await stream.receive_some()
     if not data:
-        raise InvalidHandshake("no complete answer")
+        raise EOFError
     return data
 
 

@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 import trio
 from websockets.exceptions import InvalidState
-from websockets.frames import CLOSE, PING, PONG, TEXT, CloseCode, Frame
+from websockets.frames import CLOSE, CONT, PING, PONG, TEXT, CloseCode, Frame
 from websockets.protocol import OPEN, Protocol, Side
 
 from routeraudio.model.message import Message
@@ -92,7 +92,8 @@ class WebSocket:
         self._unsent = bytearray()
         self._flush_wanted = False
         self._rest = unread
-        self._parts: list[Frame] = []
+        self._gathered = bytearray()
+        self._is_text_gathered = False
         self._is_over = False
         self._is_masked = protocol.side is Side.SERVER
         self._bytes_max = protocol.max_message_size or 0
@@ -182,6 +183,7 @@ class WebSocket:
         data = b"".join(self._protocol.data_to_send())
         if self._unsent:
             self._unsent += data
+            self._watch()
             return
         sent = self._send(data) if data else 0
         if sent < len(data):
@@ -306,10 +308,14 @@ class WebSocket:
         self._count()
         if frame.opcode is PING or frame.opcode is PONG:
             return
-        self._parts.append(frame)
+        if frame.opcode is not CONT:
+            self._is_text_gathered = frame.opcode is TEXT
+        # Only the bytes are kept: they are bounded, the number of empty fragments is not.
+        self._gathered += frame.data
         if frame.fin:
-            parts, self._parts = self._parts, []
-            self._deliver(parts[0].opcode is TEXT, b"".join(bytes(part.data) for part in parts))
+            data = bytes(self._gathered)
+            self._gathered.clear()
+            self._deliver(self._is_text_gathered, data)
 
     def _deliver(self, is_text: bool, data: bytes) -> None:
         if is_text or not data:
@@ -328,7 +334,12 @@ class WebSocket:
             except UnicodeDecodeError:
                 self._violate(CloseCode.INVALID_DATA, "a text message must be UTF-8")
                 return
-        if not self._listener.message(message) and not self._paused:
+        try:
+            has_room = self._listener.message(message)
+        except Exception as exc:  # noqa: BLE001 - handed to the one error boundary of its session
+            self._crash(exc)
+            return
+        if not has_room and not self._paused:
             self._paused = True
             self._watch()
 
@@ -368,11 +379,8 @@ class WebSocket:
         if self._drained is not None:
             self._drained.set()
             self._drained = None
-        if self._protocol.eof_sent and not self._is_tls and self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the peer was faster
+        if self._protocol.eof_sent and self._socket is not None:
+            _send_eof(self._socket)
 
     # The end.
 
@@ -399,7 +407,10 @@ class WebSocket:
         self._is_over = True
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.closed(closed)
+            try:
+                listener.closed(closed)
+            except Exception as exc:  # noqa: BLE001 - handed to the one error boundary of its session
+                listener.crashed(exc)
 
     def release(self) -> None:
         """Close the socket and forget it. Safe at any time, any number of times."""
@@ -431,16 +442,32 @@ class WebSocket:
             self._watched = events
 
     def _guard(self, step: Callable[[], None]) -> None:
-        """Run a step that calls the listener; a bug there ends that session, not the poller everybody shares."""
+        """Run a step of the poller's: a bug in it ends this connection, not the poller everybody shares."""
         try:
             step()
         except Exception as exc:  # noqa: BLE001 - handed to the one error boundary of its session
-            listener, self._listener = self._listener, None
-            if listener is not None:
-                listener.crashed(exc)
-            else:
-                log.error("connection_dropped", error=type(exc).__name__)
-                self.release()
+            self._crash(exc)
+
+    def _crash(self, error: Exception) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.crashed(error)
+        else:
+            log.error("connection_dropped", error=type(error).__name__)
+            self.release()
+
+
+def _send_eof(sock: socket.socket) -> None:
+    """Say that nothing more will be written: a client waits for that before it closes its side. Idempotent."""
+    if isinstance(sock, ssl.SSLSocket):
+        try:
+            sock.unwrap()
+        except (OSError, ValueError):
+            pass  # close_notify is sent; the peer's, which this would wait for, is found by reading
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_WR)  # SSLSocket's own would forget the TLS state
+    except OSError:
+        pass  # the peer was faster
 
 
 def _fitting(reason: str) -> str:

@@ -395,13 +395,16 @@ def test_metadata_before_the_end_only_counts() -> None:
 
 
 def test_close_without_metadata_is_complete_if_all_was_settled() -> None:
-    """After `CloseStream` a clean close is the end, unless an interim was never settled."""
-    nova = adapter()
+    """After `CloseStream` a clean close is the end, unless an interim or a stretch of audio was never settled."""
+    nova = adapter(audio_ms=1500)
     nova.received(results("Bye", 0.0, 1.0, is_final=True))
     nova.finish()
     assert [type(event) for event in nova.closed(1000, "")] == [Final, TurnEnd, Finished]
-    nova = adapter()
+    nova = adapter(audio_ms=1500)
     nova.received(results("bye", 0.0, 1.0))
+    nova.finish()
+    assert [type(event) for event in nova.closed(1000, "")] == [Failed]
+    nova = adapter(audio_ms=5000)
     nova.finish()
     assert [type(event) for event in nova.closed(1000, "")] == [Failed]
 

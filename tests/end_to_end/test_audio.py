@@ -1,0 +1,82 @@
+"""What reaches the provider is what the client said, whatever way it was cut."""
+
+import random
+import wave
+
+import numpy as np
+import pytest
+import soxr
+
+from .conftest import CLIP, Router, open_router, rest
+
+END = '{"type":"end_of_stream"}'
+
+
+async def test_splits_reach_the_provider_unchanged() -> None:
+    """Any split of the same audio gives the same bytes upstream; equal formats are not touched at all."""
+    speech = pcm()
+    async with open_router() as router:
+        for seed in range(5):
+            await send(
+                router, pieces(speech, seed), provider="deepgram", encoding="pcm_s16le", sample_rate=16000
+            )
+        received = [bytes(record.audio) for record in router.emulator.connections]
+    assert received == [speech] * 5
+
+
+@pytest.mark.parametrize("sample_rate", [22050])
+async def test_conversion_equals_reference(sample_rate: int) -> None:
+    """A rate the model does not take is resampled: the same for every split, and as another resampler does it."""
+    speech = resampled(pcm(), 16000, sample_rate)
+    async with open_router() as router:
+        for seed in range(3):
+            await send(
+                router,
+                pieces(speech, seed),
+                provider="deepgram",
+                model="flux-general-en",
+                encoding="pcm_s16le",
+                sample_rate=sample_rate,
+            )
+        received = [bytes(record.audio) for record in router.emulator.connections]
+    # Flux is sent silence when audio stops; the speech stands before it.
+    length = min(map(len, received))
+    assert {one[:length] for one in received} == {received[0][:length]}
+    reference = np.frombuffer(resampled(speech, sample_rate, 16000), "<i2").astype(float)
+    got = np.frombuffer(received[0], "<i2").astype(float)[: len(reference)]
+    noise = got[200:-200] - reference[200 : len(got) - 200]
+    assert 10 * np.log10(np.mean(got**2) / np.mean(noise**2)) > 35
+
+
+async def send(router: Router, chunks: list[bytes], **parameters: object) -> None:
+    """One session from the first chunk to a good end."""
+    async with router.connect("good", **parameters) as client:
+        for chunk in chunks:
+            await client.send_message(chunk)
+        await client.send_message(END)
+        _, code = await rest(client)
+    assert code == 1000
+
+
+def pcm() -> bytes:
+    with wave.open(str(CLIP)) as sound:
+        return sound.readframes(sound.getnframes())
+
+
+def pieces(data: bytes, seed: int) -> list[bytes]:
+    """A random split, odd bytes and empty messages included."""
+    dice = random.Random(seed)
+    cuts = sorted(dice.choices(range(len(data) + 1), k=200))
+    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+def resampled(data: bytes, source_hz: int, target_hz: int) -> bytes:
+    """An independent conversion, in one piece."""
+
+    return (
+        soxr.resample(np.frombuffer(data, "<i2").astype(np.float64), source_hz, target_hz, "VHQ")
+        .round()
+        .clip(-32768, 32767)
+        .astype("<i2")
+        .tobytes()
+    )

@@ -1,0 +1,154 @@
+"""The engine as a child process: ready, restarted, stopped, and never left alone."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+import trio
+
+from routeraudio.engine import supervise as module
+from routeraudio.engine.faults import EngineFault, EngineMissing
+from routeraudio.engine.supervise import supervise
+
+from .client import dialled, rest
+from .clips import GO, pcm
+from .processes import is_gone, until
+
+
+async def _supervise(port: int, *, task_status: trio.TaskStatus[int]) -> None:
+    await supervise(host="127.0.0.1", port=port, workers_max=1, task_status=task_status)
+
+
+async def hear(port: int) -> str:
+    """The text of the clip, heard by the engine at this port."""
+    async with dialled(port) as websocket:
+        await websocket.send_message(pcm("goforward"))
+        await websocket.send_message('{"type":"finish"}')
+        (_, final, _), _ = await rest(websocket)
+        return str(final["text"])
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_a_killed_engine_comes_back_at_its_port() -> None:
+    """The engine serves when `started` has told its port, is replaced when killed, and ends on cancellation."""
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(_supervise, 0)
+        assert await hear(port) == GO
+        (first,) = psutil.Process().children()
+        first.kill()
+        # A dying process still accepts for a moment: only its successor counts.
+        await until(lambda: [child.pid for child in psutil.Process().children()] not in ([], [first.pid]))
+        await until(lambda: is_listening(port))
+        assert await hear(port) == GO
+        family = psutil.Process().children(recursive=True)
+        assert len(family) >= 2
+        nursery.cancel_scope.cancel()
+    await until(lambda: all(map(is_gone, family)))
+
+
+async def test_an_engine_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped child cannot answer SIGTERM; it is killed after the deadline."""
+    monkeypatch.setattr(module, "STOP_S", 0.3)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_supervise, 0)
+        (child,) = psutil.Process().children()
+        family = [child, *child.children()]
+        child.suspend()
+        nursery.cancel_scope.cancel()
+    await until(lambda: all(map(is_gone, family)))
+
+
+async def test_a_first_start_that_fails_is_told() -> None:
+    """An engine that cannot start at all is an error, not an endless loop."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    taken = listeners[0].socket.getsockname()[1]
+    with pytest.raises(EngineFault, match="before it was ready"), trio.fail_after(60):
+        await supervise(host="127.0.0.1", port=taken, workers_max=1)
+    for listener in listeners:
+        await listener.aclose()
+
+
+async def test_without_pocketsphinx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is missing nothing is started."""
+
+    def missing() -> None:
+        raise EngineMissing
+
+    monkeypatch.setattr(module, "check_installed", missing)
+    with pytest.raises(EngineMissing):
+        await supervise(host="127.0.0.1", port=0)
+
+
+async def test_the_engine_ends_with_its_supervisor() -> None:
+    """When the supervising process is killed, engine, zygote and workers end by themselves."""
+    program = (
+        "import functools, trio\n"
+        "from routeraudio.engine.supervise import supervise\n"
+        "async def main():\n"
+        "    async with trio.open_nursery() as nursery:\n"
+        "        start = functools.partial(supervise, host='127.0.0.1', port=0, workers_max=1)\n"
+        "        async def run(task_status):\n"
+        "            await start(task_status=task_status)\n"
+        "        await nursery.start(run)\n"
+        "        print('up', flush=True)\n"
+        "trio.run(main)\n"
+    )
+    parent = await trio.lowlevel.open_process(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert parent.stdout is not None
+    with trio.fail_after(60):
+        said = b""
+        while not said.endswith(b"up\n"):
+            said += await parent.stdout.receive_some(4096)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert len(family) == 2
+    parent.kill()
+    await parent.wait()
+    await parent.stdout.aclose()
+    await until(lambda: all(map(is_gone, family)))
+
+
+async def test_the_command_tells_its_port_and_ends_on_sigterm() -> None:
+    """`python -m routeraudio.engine` writes one line of JSON, serves, and exits 0 when asked to."""
+    child = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "routeraudio.engine", "--port", "0", "--workers-max", "1"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    with trio.fail_after(60):
+        said = b""
+        while not said.endswith(b"\n"):
+            said += await child.stdout.receive_some(4096)
+        line = json.loads(said)
+        assert line["type"] == "listening"
+        assert await hear(line["port"]) == GO
+        child.terminate()
+        assert await child.wait() == 0
+        assert await child.stdout.receive_some(1) == b""
+    await child.stdout.aclose()
+
+
+async def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    """An address that cannot be bound is one sentence on standard error and exit code 1."""
+    done = await trio.run_process(
+        [sys.executable, "-m", "routeraudio.engine", "--host", "203.0.113.1", "--port", "1"],
+        stdin=subprocess.DEVNULL,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"routeraudio engine: ")
+    assert done.stderr.count(b"\n") == 1
