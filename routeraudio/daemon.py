@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ from routeraudio.server.http import Http
 from routeraudio.server.listening import names, open_listeners
 from routeraudio.server.providers import Route
 from routeraudio.server.streaming import Streaming
+from routeraudio.transport import host
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
 from routeraudio.transport.tls import server_context
@@ -44,9 +46,9 @@ FINISH_S: Final = 20.0
 class Daemon:
     """One process's worth of routeraudio."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, poller: Poller) -> None:
         self._config = config
-        self._poller = Poller()
+        self._poller = poller
         self._admission = Admission(config.limits, config.server.max_sessions)
         self._streaming = Streaming(config, self._poller, self._admission)
 
@@ -107,7 +109,7 @@ async def serve(
     config: Config, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve ``config`` until cancelled, without signals: for tests and `routeraudio demo`."""
-    await Daemon(config).run(task_status=task_status)
+    await Daemon(config, Poller()).run(task_status=task_status)
 
 
 def main(config_path: Path | None) -> int:
@@ -116,7 +118,7 @@ def main(config_path: Path | None) -> int:
         config = load(config_path, os.environ)
         logs.configure(config.log)
         _raise_descriptor_limit()
-        trio.run(_main, config)
+        host.run(partial(_main, config))
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
@@ -128,8 +130,8 @@ def main(config_path: Path | None) -> int:
     return return_code
 
 
-async def _main(config: Config) -> None:
-    daemon = Daemon(config)
+async def _main(config: Config, poller: Poller) -> None:
+    daemon = Daemon(config, poller)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             addresses = await nursery.start(daemon.run)

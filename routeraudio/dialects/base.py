@@ -3,7 +3,7 @@
 A dialect reads a request head into `Options`, client messages into commands, and events into client messages.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -27,9 +27,9 @@ class Request(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Request({self.path!r}, …)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         """For pretty printers, which do not ask `__repr__`."""
-        yield "path", self.path
+        return [("path", self.path)]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -44,9 +44,9 @@ class Wish(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Wish({self.options!r}, …)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         """For pretty printers, which do not ask `__repr__`."""
-        yield "options", self.options
+        return [("options", self.options)]
 
 
 class BadRequest(Exception):

@@ -1,9 +1,10 @@
 """Read one HTTP request head, bounded in bytes and time, and refuse what is malformed before anything else sees it.
 
 h11 parses. On top stand checks for what is legal HTTP but has crashed or confused servers behind a door like this:
-bytes outside ASCII in the headers of an upgrade, two ways to tell the length of a body, HTTP/1.0 upgrades.
+unprintable bytes in the headers of an upgrade, two ways to tell the length of a body, HTTP/1.0 upgrades.
 """
 
+import re
 from typing import Final
 
 import h11
@@ -13,6 +14,8 @@ import trio
 from routeraudio.dialects.base import Request
 from routeraudio.policy.limits import Limits
 from routeraudio.transport.bytestream import ByteStream
+
+_PRINTABLE: Final = re.compile(rb"[\t\x20-\x7e]*")
 
 _ASCII_ONLY: Final = frozenset(
     (
@@ -109,6 +112,8 @@ def parse_head(data: bytes, limits: Limits) -> Head:
 
 
 def _check(event: h11.Request, limits: Limits) -> None:
+    if event.http_version not in (b"1.0", b"1.1"):
+        raise BadHead(505, "expected an HTTP/1.1 request")
     if len(event.headers) > limits.head_headers_max:
         raise BadHead(431, f"a request must have at most {limits.head_headers_max} headers")
     if len(event.target) > limits.target_bytes:
@@ -117,8 +122,8 @@ def _check(event: h11.Request, limits: Limits) -> None:
         raise BadHead(400, "path and query must be percent-encoded ASCII")
     names = [name for name, _ in event.headers]
     for name, value in event.headers:
-        if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not value.isascii():
-            raise BadHead(400, f"the header {name.decode('ascii')} must be ASCII")
+        if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not _PRINTABLE.fullmatch(value):
+            raise BadHead(400, f"the header {name.decode('ascii')} must be printable ASCII")
     if b"content-length" in names and b"transfer-encoding" in names:
         raise BadHead(400, "a request tells the length of its body in one way, not in two")
     if names.count(b"host") != 1 and event.http_version == b"1.1":

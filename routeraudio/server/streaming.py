@@ -6,6 +6,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 from websockets.http11 import Request as UpgradeRequest
+from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 
 from routeraudio.audio import catalog as audio_catalog
@@ -102,7 +103,7 @@ class Streaming:
     async def _upgrade(self, stream: ByteStream, head: Head) -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
         limits = self.config.limits
-        protocol = ServerProtocol(max_size=limits.message_binary_bytes)
+        protocol = ServerProtocol()
         protocol.receive_data(head.data)
         events = protocol.events_received()
         if not events or not isinstance(events[0], UpgradeRequest):
@@ -121,7 +122,8 @@ class Streaming:
         await stream.send_all(b"".join(protocol.data_to_send()))
         return WebSocket(
             stream.release(),
-            protocol,
+            # A new one: the object of the handshake would keep the request's headers for the life of the session.
+            Protocol(Side.SERVER, max_size=limits.message_binary_bytes),
             self._poller,
             ping_s=limits.ping_s,
             pong_s=limits.pong_s,

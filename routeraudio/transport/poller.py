@@ -1,16 +1,15 @@
-"""One readiness set and one task for all streaming sockets of a process.
+"""One readiness set for all streaming sockets of a process.
 
 Trio's own way, one `wait_readable` per socket and message, costs a re-armed epoll registration and a task switch
 each time; together they cost more than parsing and forwarding the message. Here every socket is registered once,
-level-triggered, in an epoll set of our own, whose descriptor Trio waits on. One wake-up then serves every socket
-that has something to read (numbers in `bench/README.md`).
+level-triggered, in an epoll set of our own (numbers in `bench/README.md`). In the daemon a loop of ours waits on that
+set and runs Trio as its guest (`transport/host.py`); elsewhere a Trio task waits on it (`Poller.run`).
 
 Handlers are synchronous and never raise. What they write is collected and flushed at the end of the pass, so that
 several messages for one peer leave in one system call; nothing is ever kept back to make such a batch.
 """
 
 import select
-import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,8 +24,11 @@ HEARTBEAT_S = 1.0
 """How often connections look at their ping deadlines, which are tens of seconds."""
 
 
-LOOKS_MAX = 4
-"""Passes in a row before everybody else gets a turn."""
+class HasFileno(Protocol):
+    """A socket, or something like one."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
 
 class Member(Protocol):
@@ -40,9 +42,14 @@ class Member(Protocol):
 
 
 class Poller:
-    """Serves registered sockets from one task (`run`)."""
+    """Serves registered sockets.
 
-    def __init__(self) -> None:
+    Args:
+        is_hosted: `serve` is called by a host loop; else `run` serves.
+    """
+
+    def __init__(self, *, is_hosted: bool = False) -> None:
+        self._is_hosted = is_hosted
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[int], None]] = {}
         self._members: set[Member] = set()
@@ -57,11 +64,11 @@ class Poller:
         """Let go of ``member``."""
         self._members.discard(member)
 
-    def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+    def watch(self, sock: int | HasFileno, events: int, ready: Callable[[int], None]) -> None:
         """Call ``ready(events)`` whenever one of ``events`` holds, until told otherwise; 0: forget ``sock``."""
         if self._epoll.closed:
             return  # the daemon is being cancelled, and this task went first
-        fd = sock.fileno()
+        fd = sock if isinstance(sock, int) else sock.fileno()
         if not events:
             if self._ready.pop(fd, None) is not None:
                 self._epoll.unregister(fd)
@@ -79,27 +86,29 @@ class Poller:
             member.flush()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled: all of it as a Trio task, or, inside a host loop, the heartbeat only."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat)
+            if not self._is_hosted:
+                nursery.start_soon(self._serve_as_task)
+
+    def serve(self, timeout_s: float | None) -> None:
+        """Wait for sockets to be ready, ``timeout_s`` at most (None: for ever), and serve those that are."""
+        ready = self._epoll.poll(timeout_s)
+        if ready:
+            self._serve(ready)
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._epoll.close()
+
+    async def _serve_as_task(self) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._beat)
-                while True:
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
-                    self._pass()
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                self.serve(0)
         finally:
-            self._epoll.close()
-
-    def _pass(self) -> None:
-        """Serve what is ready, and on a busy daemon also what has become ready meanwhile.
-
-        A turn of Trio's loop costs more than another look; looking pays when there was more than one.
-        """
-        for _ in range(LOOKS_MAX):
-            ready = self._epoll.poll(0)
-            if ready:
-                self._serve(ready)
-            if len(ready) <= 1:
-                return
+            self.close()
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
         self._in_pass = True

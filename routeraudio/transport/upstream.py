@@ -4,6 +4,7 @@ Every way to fail becomes an `UpstreamFault` that says which step failed and whe
 `Refused` with the provider's HTTP answer, which the adapter reads.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import trio
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.http11 import Response
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol, Side
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -49,8 +50,9 @@ async def open_upstream(
     """
     try:
         uri = parse_uri(dial.url)
-    except InvalidURI as exc:
-        raise UpstreamFault(f"the URL configured for {title} is not a WebSocket URL") from exc
+    except (InvalidURI, ValueError):
+        # Its text quotes the URL, whose query may carry a key.
+        raise UpstreamFault(f"the URL configured for {title} is not a WebSocket URL") from None
     stream: ByteStream | None = None
     try:
         with _step(title, "connecting", limits.dial_s):
@@ -61,14 +63,15 @@ async def open_upstream(
                 with _step(title, "the TLS handshake", limits.dial_tls_s):
                     await stream.start_tls(tls, server_hostname=uri.host)
             with _step(title, "the WebSocket upgrade", limits.dial_upgrade_s):
-                protocol, unread = await _upgrade(stream, uri, dial, limits)
+                unread = await _upgrade(stream, uri, dial)
     except BaseException:
         if stream is not None:
             stream.close_now()
         raise
     return WebSocket(
         stream.release(),
-        protocol,
+        # A new one: the object of the handshake would keep the response's headers for the life of the session.
+        Protocol(Side.CLIENT, max_size=limits.upstream_message_bytes),
         poller,
         ping_s=limits.ping_s,
         pong_s=limits.pong_s,
@@ -110,19 +113,17 @@ def _words(exc: BaseException) -> str:
         exc = exc.__cause__
     if isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror.lower()
+    if isinstance(exc, ssl.SSLError) and exc.reason:
+        return exc.reason.replace("_", " ").lower()
+    if isinstance(exc, OSError) and exc.errno:
+        # Not `strerror`: Trio's names the address, which may be nobody's business.
+        return os.strerror(exc.errno).lower()
     return "the connection was reset" if isinstance(exc, trio.BrokenResourceError) else type(exc).__name__
 
 
-async def _upgrade(
-    stream: ByteStream, uri: WebSocketURI, dial: Dial, limits: Limits
-) -> tuple[ClientProtocol, bytes]:
-    protocol = ClientProtocol(
-        uri,
-        subprotocols=[Subprotocol(name) for name in dial.subprotocols] or None,
-        max_size=limits.upstream_message_bytes,
-    )
+async def _upgrade(stream: ByteStream, uri: WebSocketURI, dial: Dial) -> bytes:
+    """Shake hands; returns what came behind the answer."""
+    protocol = ClientProtocol(uri, subprotocols=[Subprotocol(name) for name in dial.subprotocols] or None)
     request = protocol.connect()
     for name, value in dial.headers:
         request.headers[name] = value
@@ -136,8 +137,7 @@ async def _upgrade(
         # What stands behind a 101 are frames already, and for the WebSocket to cut.
         protocol.receive_data(head + END_OF_HEAD)
         if protocol.state is OPEN:
-            protocol.events_received()  # the response itself
-            return protocol, rest
+            return rest
     else:
         protocol.receive_data(answer)
     received_bytes = len(answer)
