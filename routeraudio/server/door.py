@@ -68,19 +68,23 @@ class Door:
             stream.close_now()
 
     async def _handle(self, stream: ByteStream) -> None:
-        if self._tls is not None:
-            with trio.move_on_after(self._admission.limits.tls_handshake_s) as scope:
-                await stream.start_tls(self._tls)
-            if scope.cancelled_caught:
-                return
         try:
             with self._admission.connection() as ticket:
                 address = _address(stream)
-                if not self._is_proxy(address):
+                if address and not self._is_proxy(address):
                     ticket.comes_from(address)
-                await self._serve(stream, ticket, address)
+                if self._tls is None or await self._secure(stream, self._tls):
+                    await self._serve(stream, ticket, address)
         except Overloaded as full:
-            await self._refuse(stream, 503, full.message, (("retry-after", "5"),))
+            # Who is turned away before the TLS handshake cannot be told why, and a handshake costs more than he may.
+            if self._tls is None or isinstance(stream.socket, ssl.SSLSocket):
+                await self._refuse(stream, 503, full.message, (("retry-after", "5"),))
+
+    async def _secure(self, stream: ByteStream, tls: ssl.SSLContext) -> bool:
+        """Shake hands; False: it took too long."""
+        with trio.move_on_after(self._admission.limits.tls_handshake_s) as scope:
+            await stream.start_tls(tls)
+        return not scope.cancelled_caught
 
     async def _serve(self, stream: ByteStream, ticket: Ticket, address: str) -> None:
         try:
@@ -130,7 +134,8 @@ def _address(stream: ByteStream) -> str:
         peer = stream.socket.getpeername()
     except OSError:
         return ""  # gone already; whatever follows will notice
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+    # A listener for both families, as systemd opens them, tells IPv4 peers as ::ffff:192.0.2.1.
+    return str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
 
 
 def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

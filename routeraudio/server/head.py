@@ -29,6 +29,8 @@ _ASCII_ONLY: Final = frozenset(
     )
 )
 
+_OFFERS: Final = (b"upgrade", b"http2-settings")
+
 
 class BadHead(Exception):
     """A request head that cannot be served. The message says what was expected; it never quotes the head."""
@@ -47,7 +49,7 @@ class Head(msgspec.Struct, frozen=True):
     is_upgrade: bool
     """Asks for a WebSocket."""
     data: bytes
-    """The head as it came."""
+    """The head: as it came when it asks for a WebSocket, else without any offer to go on in another protocol."""
     rest: bytes
     """What came behind it."""
 
@@ -108,6 +110,7 @@ def parse_head(data: bytes, limits: Limits) -> Head:
     is_upgrade = "websocket" in headers.get("upgrade", "").lower()
     if is_upgrade and event.http_version != b"1.1":
         raise BadHead(400, "an upgrade needs HTTP/1.1")
+    data = data if is_upgrade else _plain(event)
     return Head(Request(path, query, headers), event.method.decode("ascii"), is_upgrade, data, rest)
 
 
@@ -128,6 +131,13 @@ def _check(event: h11.Request, limits: Limits) -> None:
         raise BadHead(400, "a request tells the length of its body in one way, not in two")
     if names.count(b"host") != 1 and event.http_version == b"1.1":
         raise BadHead(400, "a request needs exactly one Host header")
+
+
+def _plain(event: h11.Request) -> bytes:
+    """The head once more, from what was understood of it. Hypercorn would take an offer of HTTP/2 (`h2c`)."""
+    first = b"%b %b HTTP/%b" % (event.method, event.target, event.http_version)
+    kept = [b"%b: %b" % header for header in event.headers if header[0] not in _OFFERS]
+    return b"\r\n".join([first, *kept, b"", b""])
 
 
 def _may_be_http(data: bytes) -> bool:

@@ -1,5 +1,7 @@
 """The ingest stage: client messages become audio and controls on the first link."""
 
+from typing import Final
+
 import trio
 
 from routeraudio.dialects.base import Command, Control, Dialect
@@ -7,6 +9,9 @@ from routeraudio.model.message import Message
 from routeraudio.session.link import Link
 from routeraudio.session.meter import Meter
 from routeraudio.session.streams import Closed, MessageStream
+
+PIECE_BYTES: Final = 32_768
+"""A second of 16 kHz PCM; converting as much takes a millisecond or two."""
 
 
 class ClientGone(Exception):
@@ -36,13 +41,22 @@ class Ingest:
             if isinstance(command, bytes):
                 if command and not self.is_finished:
                     self._meter.audio(len(command))
-                    room = self._target.push(command)
+                    room = self._push(command)
             elif command is Control.FINISH:
                 self.finish()
             elif command is Control.KEEPALIVE:
                 self._meter.keepalive()
             elif not self.is_finished:
                 room = self._target.push(command)
+        return room
+
+    def _push(self, audio: bytes) -> bool:
+        """Hand audio over, a long message in pieces: a bound in bytes means little beside 1 MiB items."""
+        if len(audio) <= PIECE_BYTES:
+            return self._target.push(audio)
+        room = True
+        for start in range(0, len(audio), PIECE_BYTES):
+            room = self._target.push(audio[start : start + PIECE_BYTES])
         return room
 
     def finish(self) -> None:

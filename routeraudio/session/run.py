@@ -69,7 +69,7 @@ class Session:
         transcode = Transcode(transcoder(options.audio, plan.adapter.audio_format), self._relay.link)
         self._audio: Link[Command] = Link(
             transcode.step,
-            wait=self._relay.link.room,
+            wait=transcode.wait,
             size=size,
             room_bytes=room_bytes(options.audio, limits.stage_audio_s),
             on_room=client.resume,

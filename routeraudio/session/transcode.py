@@ -1,7 +1,10 @@
 """The transcode stage: from the client's audio format to the one the adapter asked for."""
 
+import trio
+
 from routeraudio.audio.transcode import Transcoder
 from routeraudio.dialects.base import Command, Control
+from routeraudio.session.ingest import PIECE_BYTES
 from routeraudio.session.link import Link
 
 
@@ -12,11 +15,18 @@ class Transcode:
         self._transcoder = transcoder
         self._target = target
 
+    async def wait(self) -> None:
+        """See `Link`."""
+        await trio.lowlevel.checkpoint()
+        await self._target.room()
+
     def step(self, command: Command) -> bool:
         """See `Link`. Must wait when the next stage is full."""
         if isinstance(command, bytes):
             chunk = self._transcoder.push(command)
-            return self._target.push(chunk) if chunk else True
+            has_room = self._target.push(chunk) if chunk else True
+            # After a long piece of work somebody else has a turn, and after the next one again.
+            return has_room and (self._transcoder.is_passthrough or len(command) < PIECE_BYTES)
         if command is Control.FINISH:
             tail = self._transcoder.finish()
             if tail:

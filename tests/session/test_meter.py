@@ -1,0 +1,104 @@
+"""The meter: audio by samples, cycles begun, and the clocks of idle and endless sessions."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.errors import ClientFault, CloseCode
+from routeraudio.policy.limits import Limits
+from routeraudio.session.meter import Meter
+
+
+class Watched:
+    """A meter, and the faults it has called with."""
+
+    def __init__(self, source: AudioFormat = PCM_16K_MONO, *, idle_s: float = 60, session_s: float = 14400):
+        self.faults: list[tuple[float, ClientFault]] = []
+        self.is_held = False
+        self.meter = Meter(
+            source,
+            Limits(idle_s=idle_s, session_s=session_s),
+            on_limit=lambda fault: self.faults.append((trio.current_time(), fault)),
+            is_held=lambda: self.is_held,
+        )
+
+
+@pytest.mark.parametrize(
+    ("source", "length_bytes", "audio_ms", "cycles"),
+    [
+        (PCM_16K_MONO, 0, 0, 0),
+        (PCM_16K_MONO, 32, 1, 1),
+        (PCM_16K_MONO, 160_000, 5000, 1),
+        (PCM_16K_MONO, 160_032, 5001, 2),
+        (PCM_16K_MONO, 384_000, 12_000, 3),
+        (AudioFormat("pcm_mulaw", 8000), 8000, 1000, 1),
+        (AudioFormat("pcm_s16le", 48000, 2), 192_000, 1000, 1),
+        (AudioFormat("webm", 48000), 192_000, 0, 0),
+    ],
+)
+def test_counts_what_came_in(source: AudioFormat, length_bytes: int, audio_ms: int, cycles: int) -> None:
+    """Audio is counted by samples in the client's own format; a container's only a decoder can count."""
+    meter = Watched(source).meter
+    for _ in range(4):
+        meter.audio(length_bytes // 4)
+    assert (meter.received_bytes, meter.audio_ms, meter.cycles) == (length_bytes, audio_ms, cycles)
+
+
+def test_odd_pieces_add_up() -> None:
+    """Bytes are added before they become time, so that no rounding adds up."""
+    meter = Watched().meter
+    for _ in range(32_000):
+        meter.audio(1)
+    assert meter.audio_ms == 1000
+
+
+async def test_an_idle_client_is_noticed_once(autojump_clock: MockClock) -> None:
+    """After `idle_s` without audio, within one look at the clock, the limit is called, once."""
+    watched = Watched(idle_s=60)
+    began_s = trio.current_time()
+    await watched.meter.run()
+    ((at_s, fault),) = watched.faults
+    assert 60 <= at_s - began_s <= 65
+    assert (fault.code, fault.close_code) == ("timeout", CloseCode.TIMEOUT)
+    assert "60 s" in fault.message
+
+
+@pytest.mark.parametrize("sign", ["audio", "keepalive", "held"])
+async def test_signs_of_life_put_it_off(nursery: trio.Nursery, autojump_clock: MockClock, sign: str) -> None:
+    """Audio, keepalive messages, and being kept from sending by us, each count as not idle."""
+    watched = Watched(idle_s=60)
+    nursery.start_soon(watched.meter.run)
+    watched.is_held = sign == "held"
+    for _ in range(10):
+        await trio.sleep(50)
+        if sign == "audio":
+            watched.meter.audio(2)
+        elif sign == "keepalive":
+            watched.meter.keepalive()
+    assert watched.faults == []
+    watched.is_held = False
+    await trio.sleep(70)
+    assert len(watched.faults) == 1
+
+
+async def test_a_session_has_an_end(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """After `session_s` the limit is called though audio flows, within one look at the clock."""
+    watched = Watched(session_s=100)
+    began_s = trio.current_time()
+    nursery.start_soon(watched.meter.run)
+    for _ in range(120):
+        watched.meter.audio(2)
+        await trio.sleep(1)
+    ((at_s, fault),) = watched.faults
+    assert 100 <= at_s - began_s <= 105
+    assert (fault.code, fault.close_code) == ("timeout", CloseCode.TIMEOUT)
+    assert "100 s" in fault.message
+
+
+async def test_short_limits_are_kept_as_exactly(autojump_clock: MockClock) -> None:
+    """The clock is looked at often enough for a short idle limit too."""
+    watched = Watched(idle_s=2)
+    began_s = trio.current_time()
+    await watched.meter.run()
+    assert 2 <= watched.faults[0][0] - began_s <= 2.5

@@ -1,0 +1,85 @@
+"""The transcode stage: audio and controls in their order, and nothing behind the end."""
+
+import pytest
+import trio
+
+from routeraudio.audio.transcode import transcoder
+from routeraudio.dialects.base import Command, Control
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.session.ingest import PIECE_BYTES
+from routeraudio.session.link import Link
+from routeraudio.session.transcode import Transcode
+
+MULAW_8K = AudioFormat("pcm_mulaw", 8000)
+
+
+class Scripted:
+    """A transcoder that holds back one chunk."""
+
+    is_passthrough = False
+
+    def __init__(self) -> None:
+        self.source, self.target = MULAW_8K, PCM_16K_MONO
+        self._held = b""
+
+    def push(self, data: bytes) -> bytes:
+        held, self._held = self._held, data
+        return held
+
+    def finish(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+
+def collecting(room_bytes: int = 1000) -> tuple[Link[Command], list[Command]]:
+    """A link whose consumer has not begun, and what it takes when drained."""
+    taken: list[Command] = []
+
+    def step(command: Command) -> bool:
+        taken.append(command)
+        return True
+
+    link = Link[Command](
+        step, wait=trio.lowlevel.checkpoint, size=lambda _: 10, room_bytes=room_bytes, on_room=lambda: None
+    )
+    return link, taken
+
+
+def test_what_is_held_back_comes_before_the_end() -> None:
+    """The transcoder's tail goes between the last chunk and FINISH."""
+    link, taken = collecting()
+    stage = Transcode(Scripted(), link)
+    for command in (b"a", b"b", Control.FINISH):
+        assert stage.step(command)
+    link.drain()
+    assert taken == [b"a", b"b", Control.FINISH]
+
+
+def test_no_empty_chunk_goes_on() -> None:
+    """A chunk that yields nothing yet, and a transcoder without a tail, leave no trace."""
+    link, taken = collecting()
+    stage = Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link)
+    stage.step(b"\x01")
+    stage.step(Control.FINALIZE)
+    stage.step(b"\x02\x03")
+    stage.step(Control.FINISH)
+    link.drain()
+    assert taken == [Control.FINALIZE, b"\x01\x02", Control.FINISH]
+
+
+@pytest.mark.parametrize("command", [b"\x01\x02", Control.FINALIZE, Control.FINISH])
+def test_a_full_link_makes_the_stage_wait(command: Command) -> None:
+    """The stage asks to wait when the next link is full, whatever it has just handed on."""
+    link, _ = collecting(room_bytes=15)
+    stage = Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link)
+    assert stage.step(b"\x01\x02")
+    assert not stage.step(command)
+
+
+def test_long_work_lets_others_have_a_turn() -> None:
+    """After converting a long piece the stage waits once; passing one through is no work."""
+    link, _ = collecting()
+    piece = bytes(PIECE_BYTES)
+    assert not Transcode(transcoder(MULAW_8K, PCM_16K_MONO), link).step(piece)
+    assert Transcode(transcoder(MULAW_8K, PCM_16K_MONO), link).step(piece[:-1])
+    assert Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link).step(piece)
