@@ -27,7 +27,6 @@ from routeraudio.server.app import create_app
 from routeraudio.server.door import Door
 from routeraudio.server.http import Http
 from routeraudio.server.listening import names, open_listeners
-from routeraudio.server.providers import Route
 from routeraudio.server.streaming import Streaming
 from routeraudio.transport import host
 from routeraudio.transport.poller import Poller
@@ -90,13 +89,20 @@ class Daemon:
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
 
+    def reload(self, config: Config) -> None:
+        """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are."""
+        if config.server != self._config.server:
+            log.warning("restart_needed", why="changes in [server] take effect with the next start")
+        self._streaming.configure(config)
+        self._admission.limits = config.limits
+        logs.configure(config.log)
+
     async def _spawn_engine(self, nursery: trio.Nursery, local: Provider) -> None:
         """Start the engine on the configured port, or on any free one, and tell its route where it is."""
-        route: Route = self._streaming.routes["local"]
         parts = urlsplit(local.url or "ws://127.0.0.1:0")
         host = parts.hostname or "127.0.0.1"
         port = await nursery.start(_supervise, host, parts.port or 0, local.workers_max)
-        route.moved(f"ws://{f'[{host}]' if ':' in host else host}:{port}")
+        self._streaming.engine_at(f"ws://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 async def _supervise(
@@ -118,7 +124,7 @@ def main(config_path: Path | None) -> int:
         config = load(config_path, os.environ)
         logs.configure(config.log)
         _raise_descriptor_limit()
-        host.run(partial(_main, config))
+        host.run(partial(_main, config, config_path))
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
@@ -130,9 +136,9 @@ def main(config_path: Path | None) -> int:
     return return_code
 
 
-async def _main(config: Config, poller: Poller) -> None:
+async def _main(config: Config, config_path: Path | None, poller: Poller) -> None:
     daemon = Daemon(config, poller)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             addresses = await nursery.start(daemon.run)
             # What lives from here to the end need not be looked at by every collection.
@@ -140,25 +146,38 @@ async def _main(config: Config, poller: Poller) -> None:
             gc.freeze()
             log.info("listening", addresses=addresses)
             notify("READY=1")
-            await _stop_on_signal(signals, daemon, nursery.cancel_scope.cancel)
+            await _obey(signals, daemon, config_path)
+            nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(signals: AsyncIterator[int], daemon: Daemon, stop: Callable[[], None]) -> None:
-    """The first signal drains, the second one ends at once."""
-    await anext(signals)
+async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path | None) -> None:
+    """SIGHUP reloads; the first SIGTERM or SIGINT drains, the second one ends at once. Returns when all is done."""
+    while await anext(signals) == signal.SIGHUP:
+        _reload(daemon, config_path)
     notify("STOPPING=1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_second_signal, signals, nursery.cancel_scope.cancel)
         await daemon.drain()
         nursery.cancel_scope.cancel()
     log.info("stopped")
-    stop()
 
 
 async def _second_signal(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    await anext(signals)
+    while await anext(signals) == signal.SIGHUP:
+        pass
     log.warning("second_signal")
     stop()
+
+
+def _reload(daemon: Daemon, config_path: Path | None) -> None:
+    """A configuration that cannot be used changes nothing."""
+    try:
+        config = load(config_path, os.environ)
+    except ConfigFault as fault:
+        log.error("reload_refused", why=str(fault))
+        return
+    daemon.reload(config)
+    log.info("reloaded")
 
 
 def notify(state: str) -> None:

@@ -38,9 +38,22 @@ class Streaming:
     def __init__(self, config: Config, poller: Poller, admission: Admission) -> None:
         self.config = config
         self.routes = routes(config)
+        self._engine_url: str | None = None
         self._poller = poller
         self._admission = admission
         self._sessions: set[Session] = set()
+
+    def configure(self, config: Config) -> None:
+        """New sessions get ``config``."""
+        self.config = config
+        self.routes = routes(config)
+        if self._engine_url is not None:
+            self.engine_at(self._engine_url)
+
+    def engine_at(self, url: str) -> None:
+        """The spawned engine is reached at ``url``."""
+        self._engine_url = url
+        self.routes["local"].moved(url)
 
     async def serve(self, stream: ByteStream, head: Head, entry: DialectEntry, ticket: Ticket) -> None:
         """One client, from its upgrade request to its end. Owns ``stream``."""
