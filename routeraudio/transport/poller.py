@@ -13,7 +13,10 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
 import trio
+
+log = structlog.get_logger(__name__)
 
 READ: int = select.EPOLLIN
 WRITE: int = select.EPOLLOUT
@@ -115,13 +118,23 @@ class Poller:
         try:
             for fd, events in ready:
                 serve = self._ready.get(fd)
-                if serve is not None:  # else released earlier in this very pass
+                if serve is None:
+                    continue  # released earlier in this very pass
+                try:
                     serve(events)
+                except Exception as error:  # noqa: BLE001 - the last net: one connection never ends the others
+                    self._drop(fd, error)
         finally:
             self._in_pass = False
             unflushed, self._unflushed = self._unflushed, []
             for member in unflushed:
                 member.flush()
+
+    def _drop(self, fd: int, error: Exception) -> None:
+        """A handler raised, which it never should: hear no more of its socket, whose ping deadline ends it."""
+        log.error("handler_bug", error=type(error).__name__)
+        if self._ready.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     async def _beat(self) -> None:
         while True:
