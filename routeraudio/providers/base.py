@@ -80,6 +80,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     has_words: bool = True
     has_turn_ends: bool = False
     has_diarization: bool = False
+    session_s: float | None = None
+    """The vendor ends a connection after this long; None: no limit that a session could meet."""
 
     def target(self, source: AudioFormat) -> AudioFormat:
         """The format the upstream is sent for a client that sends ``source``: untouched where possible."""
