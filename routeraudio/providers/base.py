@@ -42,6 +42,10 @@ class Credential(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Credential(secret=…, is_clients_own={self.is_clients_own})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        return [("is_clients_own", self.is_clients_own)]
+
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What one upstream connection of a session is made from."""
@@ -63,7 +67,15 @@ class Dial(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         # Headers and query carry keys with several vendors.
-        return f"Dial(url={self.url.split('?')[0]!r}, …)"
+        return f"Dial(url={self._bare_url!r}, …)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        return [("url", self._bare_url)]
+
+    @property
+    def _bare_url(self) -> str:
+        return self.url.split("?")[0]
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,9 @@ def configure(settings: Log) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     is_console = settings.format == "console" or (settings.format is None and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if is_console
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

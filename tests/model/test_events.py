@@ -1,0 +1,60 @@
+"""Events: small frozen values that say what an upstream said."""
+
+from typing import get_args
+
+import pytest
+
+from routeraudio.model.errors import UpstreamFault
+from routeraudio.model.events import (
+    Event,
+    Failed,
+    Final,
+    Finished,
+    Notice,
+    Partial,
+    Raw,
+    Ready,
+    TurnEnd,
+    Usage,
+    Word,
+)
+
+EVENTS: list[Event] = [
+    Ready("id"),
+    Partial("a", 0, 1),
+    Final("a", 0, 1, (Word("a", 0, 1),)),
+    TurnEnd(1),
+    Usage(1),
+    Notice("said"),
+    Raw("{}"),
+    Failed(UpstreamFault("gone")),
+    Finished(),
+]
+
+
+def test_every_kind_is_tried_here() -> None:
+    """The list above is the union."""
+    assert {type(event) for event in EVENTS} == set(get_args(Event))
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_events_are_values(event: Event) -> None:
+    """Nobody who is handed an event can change it for the next one."""
+    for name in type(event).__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(event, name, None)
+
+
+def test_texts_are_told_apart() -> None:
+    """A partial is no final, even with the same text and times."""
+    assert Partial("a", 0, 1) == Partial("a", 0, 1)
+    assert not isinstance(Partial("a", 0, 1), Final)
+    assert not isinstance(Final("a", 0, 1), Partial)
+
+
+def test_no_words_is_not_an_empty_list_of_words() -> None:
+    """What a vendor does not say is None by default: word detail and speakers."""
+    assert Partial("a", 0, 1).words is None
+    assert Final("a", 0, 1).words is None
+    assert Word("a", 0, 1).speaker is None
+    assert Ready().upstream_id is None
