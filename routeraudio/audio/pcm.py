@@ -52,3 +52,13 @@ def downmix(pcm: bytes, channels: int) -> bytes:
     mean = interleaved @ np.ones(channels, np.float32)
     mean /= channels
     return np.rint(mean, out=mean).astype("<i2").tobytes()
+
+
+QUIET_AMPLITUDE = 500
+"""Of 32768: -36 dBFS. Speech at a usual level has peaks ten times as high, a quiet room stays below a fifth."""
+
+
+def is_quiet(pcm: bytes) -> bool:
+    """Whether no sample of ``pcm`` (`pcm_s16le`, whole samples) is loud enough for speech."""
+    samples = np.frombuffer(pcm, "<i2")
+    return bool(samples.size == 0 or (samples.max() < QUIET_AMPLITUDE and samples.min() > -QUIET_AMPLITUDE))

@@ -77,6 +77,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """PEM file of an extra certificate authority for this provider. After loading: an absolute path."""
     default_model: str | None = None
     """None: the adapter's own default."""
+    session_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] | None = None
+    """The provider ends a connection after this long; None: the catalogue knows."""
     spawn: bool = False
     """Only `local`: the daemon starts and supervises the engine."""
     workers_max: Annotated[int, msgspec.Meta(ge=1, le=256)] = 4

@@ -80,3 +80,19 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished
+
+
+def moved(event: Event, by_ms: int) -> Event:
+    """``event`` on a timeline that began ``by_ms`` earlier."""
+    if not by_ms:
+        return event
+    if isinstance(event, Partial | Final):
+        words = event.words
+        if words is not None:
+            words = tuple(
+                Word(word.text, word.start_ms + by_ms, word.end_ms + by_ms, word.speaker) for word in words
+            )
+        return type(event)(event.text, event.start_ms + by_ms, event.end_ms + by_ms, words)
+    if isinstance(event, TurnEnd):
+        return TurnEnd(event.end_ms + by_ms)
+    return event

@@ -162,6 +162,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """As people write it: `Deepgram`."""
     default_url: str
     needs_key: bool
+    session_s: float | None = None
+    """The vendor ends a connection after this long, whatever is said: sessions are moved to a new one in time."""
     adapter: Callable[[Leg], Adapter]
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.

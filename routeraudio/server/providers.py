@@ -25,6 +25,12 @@ class Route:
         return self._settings.default_model if self._settings else None
 
     @property
+    def session_s(self) -> float | None:
+        """When the vendor ends a connection by the clock; None: never."""
+        configured = self._settings.session_s if self._settings else None
+        return self.entry.session_s if configured is None else configured
+
+    @property
     def stored(self) -> Credential | None:
         """The operator's credential."""
         secret = credential(self._settings) if self._settings else None

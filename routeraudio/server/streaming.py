@@ -83,6 +83,8 @@ class Streaming:
                     title=route.entry.title,
                     options=options,
                     adapter=_adapter(options, route, principal),
+                    another=partial(_adapter, options, route, principal),
+                    session_s=route.session_s,
                     dialect=dialect,
                 )
                 await self._run(plan, client, route)

@@ -1,39 +1,51 @@
-"""The relay stage: owns the upstream connection and drives the adapter.
+"""The relay stage: sends audio to the provider and tells what comes back.
 
-    dial → opened() → Ready → audio … → finish() → the vendor's own end
+One connection serves a session, unless the vendor ends connections by the clock. Then the relay rotates in time:
 
-Audio waits in the link until the adapter says `Ready`. Every wait is bounded: the dial by the dialler, readiness, a
-provider that stops reading, and its last words after `finish` here.
+    current  ──── audio ────▶│ FINISH ──▶ last words ──▶ over
+    next          dialled ──▶│ ready      audio ────────────▶ … current
+                             └ the switch: at a final or a pause, else when the time is up
+
+What the new connection says is held until the old one has said its last word, and its times are moved to where its
+audio began, so that the client sees one session on one timeline.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import structlog
 import trio
 
+from routeraudio.audio.pcm import is_quiet
 from routeraudio.dialects.base import Command, Control
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import Fault, UpstreamFault
-from routeraudio.model.events import Event, Failed, Finished, Notice, Raw, Ready, Usage
-from routeraudio.model.message import Message
+from routeraudio.model.errors import Fault
+from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Ready, Usage, moved
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.link import Link
-from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
+from routeraudio.session.streams import Dialler
+from routeraudio.session.upstream import Upstream
 
 log = structlog.get_logger(__name__)
 
 ITEM_BYTES = 64
 """What a chunk costs beside its audio, so that one-byte chunks are bounded too."""
 
-
-LAST_WORDS_FACTOR = 12
-"""How many times over a provider that keeps talking may exceed the deadline for its last words."""
-
 CONTAINER_BYTES_PER_SECOND = 16_000
 """Compressed speech, generously: 128 kbit/s. Only bounds of memory are derived from it."""
+
+ROTATION_S = 30.0
+"""How long before a connection's end its successor is dialled: two failed dials and a sentence."""
+
+ROTATION_SHARE = 3
+"""But not before two thirds of a short connection are over."""
+
+REDIAL_S = 1.0
+"""Between two attempts to dial a successor."""
+
+PAUSE_MS = 300
+"""Quiet for this long is a pause between words (within words, stops are quiet for under 150 ms)."""
 
 
 def size(command: Command) -> int:
@@ -48,11 +60,15 @@ def room_bytes(audio: AudioFormat, duration_s: float) -> int:
 
 
 class Relay:
-    """One upstream connection of a session. Listens to the upstream.
+    """A session's side towards its provider.
 
     Args:
         title: the provider as people write it.
         is_raw: also pass the vendor's messages on as they came.
+        another: makes the adapter of a further connection; None: there will be none.
+        session_s: the vendor ends a connection after this long; None: never. Rotation needs audio whose duration
+            can be counted, and a client that did not ask for the vendor's own messages; without either the vendor's
+            end is the session's.
     """
 
     def __init__(
@@ -64,13 +80,17 @@ class Relay:
         *,
         title: str,
         is_raw: bool,
+        another: Callable[[], Adapter] | None = None,
+        session_s: float | None = None,
     ) -> None:
-        self._adapter = adapter
         self._dial = dial
         self._deliver = deliver
         self._limits = limits
         self._title = title
         self._is_raw = is_raw
+        self._another = another
+        self._session_s = None if is_raw or not adapter.audio_format.is_raw else session_s
+        self._audio_format = adapter.audio_format
         self.link: Link[Command] = Link(
             self.step,
             wait=self.wait,
@@ -78,35 +98,34 @@ class Relay:
             room_bytes=room_bytes(adapter.audio_format, limits.dialling_audio_s),
             on_room=_nothing,
         )
-        self._upstream: MessageStream | None = None
-        self._ready = trio.Event()
-        self._is_over = False
+        self._current = self._make(adapter)
+        self._next: Upstream | None = None
+        self._old: Upstream | None = None
+        self._held: list[Event] = []
+        """Of the current connection, while the old one has not said its last word."""
+        self._offset_ms = 0
+        """Where the current connection's audio begins."""
+        self._old_offset_ms = 0
+        self._pause: trio.Event | None = None
+        """There while a successor waits for a pause."""
+        self._quiet_ms = 0
         self._is_finishing = False
-        self._has_said_more = True
-        self._crash: Exception | None = None
-        self._wake = trio.Event()
-        """Set when the session finishes and when a listener call crashed."""
-        self.usage: Usage | None = None
+        self._leaving: list[Upstream] = []
+        """Connections that have said their last word and are being closed."""
+        self._past_usage_ms = 0
         self.sent_bytes = 0
 
     # The stage.
 
     def step(self, command: Command) -> bool:
         """See `Link`. Must wait while the provider does not read."""
-        upstream = self._upstream
-        if self._is_over or upstream is None:
-            return True
         if isinstance(command, bytes):
             self.sent_bytes += len(command)
-            messages = self._adapter.audio(command)
+            if self._pause is not None:
+                self._listen_for_pause(command, self._pause)
         elif command is Control.FINISH:
-            messages = self._adapter.finish()
             self._is_finishing = True
-            self._wake.set()
-        else:
-            messages = self._adapter.finalize()
-        self._send_all(messages)
-        return not upstream.is_congested
+        return self._current.take(command)
 
     async def wait(self) -> None:
         """See `Link`.
@@ -114,15 +133,8 @@ class Relay:
         Raises:
             UpstreamFault: the provider does not get ready, or does not read.
         """
-        with trio.move_on_after(self._limits.ready_s) as scope:
-            await self._ready.wait()
-        if scope.cancelled_caught:
-            raise _too_slow(f"{self._title} was not ready within {self._limits.ready_s:g} s of connecting")
-        assert self._upstream is not None
-        with trio.move_on_after(self._limits.send_s) as scope:
-            await self._upstream.flushed()
-        if scope.cancelled_caught:
-            raise _too_slow(f"{self._title} has not read for {self._limits.send_s:g} s")
+        await self._current.ready()
+        await self._current.flushed()
 
     async def run(self) -> None:
         """Dial, then serve the link until cancelled. The session calls `aclose` afterwards.
@@ -130,126 +142,149 @@ class Relay:
         Raises:
             Fault: the upstream cannot be opened, does not get ready, or does not read.
         """
-        self._upstream = upstream = await self._open()
-        self._send_all(self._adapter.opened())
-        if self._adapter.is_ready_when_opened:
-            self._emit(Ready())
-        upstream.start(self)
+        opened_s = trio.current_time()
+        await self._current.open(self._dial)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.link.run)
-            await self._keep_time()
+            if self._session_s is not None and self._another is not None:
+                nursery.start_soon(self._rotate, nursery, opened_s, self._session_s, self._another)
+            await self._tend(self._current)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the vendor says it heard, over all connections; None: it has not said."""
+        now_ms = self._current.usage_ms
+        return None if now_ms is None else Usage(self._past_usage_ms + now_ms)
 
     async def aclose(self) -> None:
-        """Close the upstream, if there is one, within its close deadline."""
-        if self._upstream is not None:
-            await self._upstream.aclose()
+        """Close every connection within its close deadline."""
+        async with trio.open_nursery() as nursery:
+            for upstream in self._upstreams:
+                nursery.start_soon(upstream.aclose)
 
     def resume(self) -> None:
         """The client has room for events again."""
-        if self._upstream is not None:
-            self._upstream.resume()
+        for upstream in self._upstreams:
+            upstream.resume()
 
     def settle(self) -> None:
-        """The session ends before the upstream does: what is settled becomes events. The adapter's last call."""
-        if self._upstream is None or self._is_over:
-            return
-        for event in self._adapter.closed(None, ""):
-            if not isinstance(event, Failed | Finished):
-                self._emit(event)
-        self._is_over = True
+        """The session ends before the provider does: what is settled becomes events, in order."""
+        if self._old is not None:
+            self._old.settle()
+            self._retired()
+        self._current.settle()
 
-    # What the upstream's stream calls.
+    # What a connection tells.
 
-    def message(self, message: Message) -> bool:
-        """See `Listener.message`."""
-        room = True
-        self._has_said_more = True
-        if self._is_raw and not self._is_over:
-            room = self._deliver.push(Raw(message))
-        for event in self._adapter.received(message) if not self._is_over else ():
-            room = self._emit(event) and room
-        return room
+    def _hear(self, upstream: Upstream, event: Event) -> bool:
+        if isinstance(event, Notice):
+            log.debug("upstream_notice", provider=self._title, code=event.code)
+        if upstream is self._next:
+            return self._hear_next(event)
+        if upstream is self._old:
+            return self._hear_old(event)
+        if isinstance(event, Ready):
+            self.link.room_bytes = room_bytes(self._audio_format, self._limits.stage_audio_s)
+        elif isinstance(event, Final) and self._pause is not None:
+            self._pause.set()
+        event = moved(event, self._offset_ms)
+        if self._old is not None:
+            self._held.append(event)
+            return True
+        return self._deliver.push(event)
 
-    def closed(self, closed: Closed) -> None:
-        """See `Listener.closed`."""
-        if not self._is_over:
-            for event in self._adapter.closed(None if closed.is_violation else closed.code, closed.reason):
-                self._emit(event)
+    def _hear_next(self, event: Event) -> bool:
+        """It has been sent no audio; all it can tell is that it has gone again."""
+        if isinstance(event, Failed | Finished) and self._pause is not None:
+            self._pause.set()
+        return True
 
-    def crashed(self, error: Exception) -> None:
-        """See `Listener.crashed`."""
-        self._crash = error
-        self._wake.set()
+    def _hear_old(self, event: Event) -> bool:
+        if isinstance(event, Failed | Finished):
+            if isinstance(event, Failed):
+                log.warning("rotation_incomplete", provider=self._title, why=event.fault.message)
+            self._retired()
+            return True
+        return self._deliver.push(moved(event, self._old_offset_ms))
+
+    def _retired(self) -> None:
+        """The old connection has said its last word: now the new one may be heard."""
+        assert self._old is not None
+        self._past_usage_ms += self._old.usage_ms or 0
+        self._leaving.append(self._old)
+        self._old = None
+        held, self._held = self._held, []
+        for event in held:
+            self._deliver.push(event)
+
+    # Rotation.
+
+    async def _rotate(
+        self, nursery: trio.Nursery, opened_s: float, session_s: float, another: Callable[[], Adapter]
+    ) -> None:
+        """Replace the connection before the vendor ends it, again and again. Starts tasks in ``nursery``."""
+        ahead_s = min(ROTATION_S, session_s / ROTATION_SHARE)
+        while not self._is_finishing:
+            await trio.sleep_until(opened_s + session_s - ahead_s)
+            successor, successor_opened_s = await self._dial_successor(another)
+            nursery.start_soon(self._tend, successor)
+            self._pause, self._quiet_ms = trio.Event(), 0
+            # A quarter of the time is left for the old connection's last words.
+            with trio.move_on_at(opened_s + session_s - ahead_s / 4):
+                await self._pause.wait()
+            self._pause = None
+            if not (successor.is_over or self._is_finishing):
+                self._switch(successor)
+                opened_s = successor_opened_s
+
+    async def _dial_successor(self, another: Callable[[], Adapter]) -> tuple[Upstream, float]:
+        """A ready connection, and when it was begun. If there is none to be had, the vendor ends the session."""
+        while True:
+            began_s = trio.current_time()
+            self._next = successor = self._make(another())
+            try:
+                await successor.open(self._dial)
+                await successor.ready()
+            except Fault as fault:
+                log.warning("rotation_dial_failed", provider=self._title, why=fault.message)
+                await successor.aclose()
+                await trio.sleep(REDIAL_S)
+            else:
+                return successor, began_s
+
+    def _switch(self, successor: Upstream) -> None:
+        """From here on audio goes to ``successor``; the old connection is asked for its last words."""
+        old, self._old_offset_ms = self._current, self._offset_ms
+        self._current, self._next, self._old = successor, None, old
+        self._offset_ms = self._audio_format.duration_ms(self.sent_bytes)
+        log.debug("rotated", provider=self._title, at_ms=self._offset_ms)
+        old.take(Control.FINISH)
+
+    async def _tend(self, upstream: Upstream) -> None:
+        """Keep a connection's time to its end; close it, unless the session ends with it."""
+        await upstream.keep_time()
+        if upstream is not self._current:
+            await upstream.aclose()
+            if upstream in self._leaving:
+                self._leaving.remove(upstream)
+
+    def _listen_for_pause(self, chunk: bytes, pause: trio.Event) -> None:
+        if self._audio_format.encoding == "pcm_s16le" and is_quiet(chunk):
+            self._quiet_ms += self._audio_format.duration_ms(len(chunk))
+        else:
+            self._quiet_ms = 0
+        if self._quiet_ms >= PAUSE_MS:
+            pause.set()
 
     # Helpers.
 
-    async def _open(self) -> MessageStream:
-        try:
-            return await self._dial(self._adapter.dial())
-        except Refused as refused:
-            fault: Fault = self._adapter.refused(refused.status, refused.body)
-        raise fault
+    def _make(self, adapter: Adapter) -> Upstream:
+        return Upstream(adapter, self._limits, title=self._title, is_raw=self._is_raw, tell=self._hear)
 
-    def _emit(self, event: Event) -> bool:
-        if isinstance(event, Ready):
-            self._ready.set()
-            self.link.room_bytes = room_bytes(self._adapter.audio_format, self._limits.stage_audio_s)
-        elif isinstance(event, Notice):
-            log.debug("upstream_notice", provider=self._title, code=event.code)
-        elif isinstance(event, Usage):
-            self.usage = event
-        elif isinstance(event, Failed | Finished):
-            self._is_over = True
-        return self._deliver.push(event)
-
-    async def _keep_time(self) -> None:
-        """Keepalives until the session finishes, then the deadline for the last words."""
-        while not (self._is_finishing or self._is_over):
-            self._send_all(self._adapter.tick(trio.current_time()))
-            due_s = self._adapter.due_s()
-            await self._sleep_until(math.inf if due_s is None else due_s)
-        self._wake = trio.Event()
-        began_s = trio.current_time()
-        while not self._is_over and self._is_progressing(began_s):
-            self._has_said_more = False
-            await self._sleep_until(trio.current_time() + self._limits.last_words_s)
-        if not self._is_over:
-            self._give_up()
-
-    def _is_progressing(self, began_s: float) -> bool:
-        """Whether the last words may still come.
-
-        A provider that was sent audio faster than real time still works on it, and says so with every message. A
-        slow client keeps us from reading: no delay of the provider's, and bounded as the client's reading is.
-        """
-        assert self._upstream is not None
-        if self._upstream.is_paused:
-            return True
-        longest_s = LAST_WORDS_FACTOR * self._limits.last_words_s
-        return self._has_said_more and trio.current_time() - began_s < longest_s
-
-    async def _sleep_until(self, due_s: float) -> None:
-        """Raises what a listener call raised, as soon as it did."""
-        if self._crash is None:
-            with trio.CancelScope(deadline=due_s):
-                await self._wake.wait()
-        if self._crash is not None:
-            raise self._crash
-
-    def _give_up(self) -> None:
-        """The provider owes its last words: keep what is settled, then say whose fault it is."""
-        self.settle()
-        self._emit(Failed(_too_slow(f"{self._title} did not finish within {self._limits.last_words_s:g} s")))
-
-    def _send_all(self, messages: Sequence[Message]) -> None:
-        assert self._upstream is not None
-        for message in messages:
-            self._upstream.send(message)
+    @property
+    def _upstreams(self) -> list[Upstream]:
+        return [one for one in (*self._leaving, self._old, self._current, self._next) if one is not None]
 
 
 def _nothing() -> None:
     """The transcode stage waits for `Link.room` itself."""
-
-
-def _too_slow(message: str) -> UpstreamFault:
-    return UpstreamFault(message, code="provider_unreachable", is_retryable=True)

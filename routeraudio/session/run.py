@@ -10,7 +10,7 @@ close code and one log line.
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -52,6 +52,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: Options
     adapter: Adapter
     dialect: Dialect
+    another: Callable[[], Adapter] | None = None
+    """Makes the adapter of a further connection, for vendors that end connections by the clock."""
+    session_s: float | None = None
+    """When they do."""
 
 
 class Session:
@@ -64,7 +68,14 @@ class Session:
         options = plan.options
         self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume_upstream)
         self._relay = Relay(
-            plan.adapter, dial, self._deliver, limits, title=plan.title, is_raw=not options.parse_json
+            plan.adapter,
+            dial,
+            self._deliver,
+            limits,
+            title=plan.title,
+            is_raw=not options.parse_json,
+            another=plan.another,
+            session_s=plan.session_s,
         )
         transcode = Transcode(transcoder(options.audio, plan.adapter.audio_format), self._relay.link)
         self._audio: Link[Command] = Link(

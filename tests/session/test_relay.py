@@ -15,8 +15,9 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Failed, Finished
 from routeraudio.policy.limits import Limits
 from routeraudio.session.deliver import Deliver
-from routeraudio.session.relay import LAST_WORDS_FACTOR, Relay, room_bytes, size
+from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, Refused
+from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import CHUNK, options, settled, short
 from tests.session.fakes import FakeDialler, FakeStream

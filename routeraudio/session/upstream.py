@@ -1,0 +1,223 @@
+"""One connection to a provider: its stream, its adapter, its time.
+
+    open() → opened() → Ready → audio … → FINISH → the vendor's own end → over
+
+Every wait is bounded: the dial by the dialler; readiness, a provider that stops reading, and its last words here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import trio
+
+from routeraudio.dialects.base import Command, Control
+from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.model.events import Event, Failed, Finished, Raw, Ready, Usage
+from routeraudio.model.message import Message
+from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Adapter
+from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
+
+LAST_WORDS_FACTOR = 12
+"""How many times over a provider that keeps talking may exceed the deadline for its last words."""
+
+
+class Upstream:
+    """Listens to the stream and drives the adapter.
+
+    Args:
+        title: the provider as people write it.
+        is_raw: also tell of the vendor's messages as they came.
+        tell: called with this and every event; False: read no more until `resume`.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        limits: Limits,
+        *,
+        title: str,
+        is_raw: bool,
+        tell: Callable[["Upstream", Event], bool],
+    ) -> None:
+        self.adapter = adapter
+        self.is_over = False
+        """The adapter has said its last event, or is not to be asked any more."""
+        self.usage_ms: int | None = None
+        """What the vendor says it heard on this connection."""
+        self._limits = limits
+        self._title = title
+        self._is_raw = is_raw
+        self._tell = tell
+        self._stream: MessageStream | None = None
+        self._ready = trio.Event()
+        self._is_finishing = False
+        self._has_said_more = True
+        self._crash: Exception | None = None
+        self._wake = trio.Event()
+        """Set when the connection finishes and when a listener call crashed."""
+
+    # What the relay calls.
+
+    async def open(self, dial: Dialler) -> None:
+        """Connect and say what comes first.
+
+        Raises:
+            Fault: the provider cannot be reached, or refused.
+        """
+        self._stream = await self._dialled(dial)
+        self._send_all(self.adapter.opened())
+        if self.adapter.is_ready_when_opened:
+            self._hear(Ready())
+        self._stream.start(self)
+
+    async def ready(self) -> None:
+        """Wait until the provider accepts audio.
+
+        Raises:
+            UpstreamFault: it does not in time.
+        """
+        with trio.move_on_after(self._limits.ready_s) as scope:
+            await self._ready.wait()
+        if scope.cancelled_caught:
+            raise _too_slow(f"{self._title} was not ready within {self._limits.ready_s:g} s of connecting")
+
+    async def flushed(self) -> None:
+        """Wait until the provider has read what it was sent.
+
+        Raises:
+            UpstreamFault: it does not read.
+        """
+        assert self._stream is not None
+        with trio.move_on_after(self._limits.send_s) as scope:
+            await self._stream.flushed()
+        if scope.cancelled_caught:
+            raise _too_slow(f"{self._title} has not read for {self._limits.send_s:g} s")
+
+    def take(self, command: Command) -> bool:
+        """Send a command on. False: the provider does not read as fast as it is sent."""
+        stream = self._stream
+        if self.is_over or stream is None:
+            return True
+        if isinstance(command, bytes):
+            messages = self.adapter.audio(command)
+        elif command is Control.FINISH:
+            messages = self.adapter.finish()
+            self._is_finishing = True
+            self._wake.set()
+        else:
+            messages = self.adapter.finalize()
+        self._send_all(messages)
+        return not stream.is_congested
+
+    async def keep_time(self) -> None:
+        """Keepalives until the connection finishes, then the deadline for the last words. Ends with the connection.
+
+        Raises:
+            Exception: what a listener call raised, as soon as it did.
+        """
+        while not (self._is_finishing or self.is_over):
+            self._send_all(self.adapter.tick(trio.current_time()))
+            due_s = self.adapter.due_s()
+            await self._sleep_until(math.inf if due_s is None else due_s)
+        self._wake = trio.Event()
+        began_s = trio.current_time()
+        while not self.is_over and self._is_progressing(began_s):
+            self._has_said_more = False
+            await self._sleep_until(trio.current_time() + self._limits.last_words_s)
+        if not self.is_over:
+            self._give_up()
+
+    def settle(self) -> None:
+        """The end comes before the provider's: what is settled becomes events. The adapter's last call."""
+        if self._stream is None or self.is_over:
+            return
+        for event in self.adapter.closed(None, ""):
+            if not isinstance(event, Failed | Finished):
+                self._hear(event)
+        self.is_over = True
+
+    def resume(self) -> None:
+        """There is room for events again."""
+        if self._stream is not None:
+            self._stream.resume()
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one, within its close deadline."""
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    # What the stream calls.
+
+    def message(self, message: Message) -> bool:
+        """See `Listener.message`."""
+        room = True
+        self._has_said_more = True
+        if self._is_raw and not self.is_over:
+            room = self._hear(Raw(message))
+        for event in self.adapter.received(message) if not self.is_over else ():
+            room = self._hear(event) and room
+        return room
+
+    def closed(self, closed: Closed) -> None:
+        """See `Listener.closed`."""
+        if not self.is_over:
+            for event in self.adapter.closed(None if closed.is_violation else closed.code, closed.reason):
+                self._hear(event)
+
+    def crashed(self, error: Exception) -> None:
+        """See `Listener.crashed`."""
+        self._crash = error
+        self._wake.set()
+
+    # Helpers.
+
+    async def _dialled(self, dial: Dialler) -> MessageStream:
+        try:
+            return await dial(self.adapter.dial())
+        except Refused as refused:
+            fault: Fault = self.adapter.refused(refused.status, refused.body)
+        raise fault
+
+    def _hear(self, event: Event) -> bool:
+        if isinstance(event, Ready):
+            self._ready.set()
+        elif isinstance(event, Usage):
+            self.usage_ms = event.audio_ms
+        elif isinstance(event, Failed | Finished):
+            self.is_over = True
+            self._wake.set()
+        return self._tell(self, event)
+
+    def _is_progressing(self, began_s: float) -> bool:
+        """Whether the last words may still come.
+
+        A provider that was sent audio faster than real time still works on it, and says so with every message. A
+        slow client keeps us from reading: no delay of the provider's, and bounded as the client's reading is.
+        """
+        assert self._stream is not None
+        if self._stream.is_paused:
+            return True
+        longest_s = LAST_WORDS_FACTOR * self._limits.last_words_s
+        return self._has_said_more and trio.current_time() - began_s < longest_s
+
+    async def _sleep_until(self, due_s: float) -> None:
+        if self._crash is None:
+            with trio.CancelScope(deadline=due_s):
+                await self._wake.wait()
+        if self._crash is not None:
+            raise self._crash
+
+    def _give_up(self) -> None:
+        """The provider owes its last words: keep what is settled, then say whose fault it is."""
+        self.settle()
+        self._hear(Failed(_too_slow(f"{self._title} did not finish within {self._limits.last_words_s:g} s")))
+
+    def _send_all(self, messages: Sequence[Message]) -> None:
+        assert self._stream is not None
+        for message in messages:
+            self._stream.send(message)
+
+
+def _too_slow(message: str) -> UpstreamFault:
+    return UpstreamFault(message, code="provider_unreachable", is_retryable=True)
