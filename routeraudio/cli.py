@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "words; a second one stops at once. The exit code is 0 when the stream ended well, 1 when the other side "
     "failed, 2 when an argument is wrong.",
     "emulate": "Run a stand-in for a provider.",
+    "languages": "Show which providers and models speak a language.",
     "check-config": "Check a configuration file.",
     "version": "Show versions.",
 }

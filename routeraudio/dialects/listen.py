@@ -6,6 +6,7 @@
     server → {"type": "transcript", …}   a final, or a partial that replaces the one before
              {"type": "turn_end", …}     after the final of a turn, where the provider says so
              {"type": "error", …}        then the connection closes
+             {"type": "summary", …}      with `summary=true`: the last message, what became of the audio
 
 A text message with another `type` is ignored, so that newer clients work with older daemons. A text message that is
 no such object at all is audio in the wrong place, and refused: ignored audio would look like silence.
@@ -25,7 +26,7 @@ import msgspec
 from routeraudio.dialects.base import BadRequest, Command, Control, DialectEntry, Request, Wish
 from routeraudio.model.audio import CHANNELS_MAX, ENCODINGS, SAMPLE_RATES_HZ, AudioFormat, Encoding
 from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault, invalid_parameter
-from routeraudio.model.events import Event, Final, Partial, Raw, TurnEnd
+from routeraudio.model.events import Event, Final, Partial, Raw, Summary, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers.catalog import PROVIDERS
@@ -58,32 +59,41 @@ _LANGUAGE: Constant = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 # What travels.
 
 
-class _WordMessage(msgspec.Struct, gc=False):
+class WordMessage(msgspec.Struct, gc=False):
     text: str
     start_time: float
     end_time: float
     speaker: str | None
 
 
-class _Transcript(msgspec.Struct, tag_field="type", tag="transcript"):
+class Transcript(msgspec.Struct, tag_field="type", tag="transcript"):
     provider: str
     transcript: str
     start_time: float
     end_time: float
     is_partial: bool
-    words: list[_WordMessage] | None
+    words: list[WordMessage] | None
 
 
-class _TurnEndMessage(msgspec.Struct, tag_field="type", tag="turn_end"):
+class TurnEndMessage(msgspec.Struct, tag_field="type", tag="turn_end"):
     provider: str
     end_time: float
 
 
-class _ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
+class ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
     error: str
     code: ErrorCode
     provider: str
     request_id: str
+
+
+class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
+    provider: str
+    seconds_received: float
+    seconds_sent: float
+    seconds_finalised: float
+    seconds_lost: float
+    upstream_connections: int
 
 
 class _WrongParameter(msgspec.Struct):
@@ -108,6 +118,11 @@ _encode: Constant = msgspec.json.Encoder().encode
 _decode_control: Constant = msgspec.json.Decoder(_FromClient).decode
 
 
+def schema() -> dict[str, Any]:
+    """The JSON schema of every message to a client; messages of the provider's own, with `parse_json=false`, aside."""
+    return msgspec.json.schema(Transcript | TurnEndMessage | ErrorMessage | SummaryMessage)
+
+
 class Listen:
     """One client's side of a session."""
 
@@ -115,6 +130,7 @@ class Listen:
         self._provider = options.provider
         self._partials = options.partial_results
         self._is_raw = not options.parse_json
+        self._wants_summary = options.summary
         self._request_id = request_id
 
     def received(self, message: Message) -> Sequence[Command]:
@@ -134,6 +150,8 @@ class Listen:
 
     def event(self, event: Event) -> Sequence[Message]:
         """See `Dialect.event`."""
+        if isinstance(event, Summary):
+            return (_encode(self._summary(event)).decode(),) if self._wants_summary else ()
         if self._is_raw:
             return (event.message,) if isinstance(event, Raw) else ()
         if isinstance(event, Final):
@@ -141,24 +159,34 @@ class Listen:
         if isinstance(event, Partial):
             return (self._transcript(event, is_partial=True),) if self._partials else ()
         if isinstance(event, TurnEnd):
-            return (_encode(_TurnEndMessage(self._provider, event.end_ms / 1000)).decode(),)
+            return (_encode(TurnEndMessage(self._provider, event.end_ms / 1000)).decode(),)
         return ()
 
     def error(self, fault: Fault) -> Sequence[Message]:
         """See `Dialect.error`. A restart is no error: its close code says all."""
         if fault.close_code is CloseCode.RESTART:
             return ()
-        return (_encode(_ErrorMessage(fault.message, fault.code, self._provider, self._request_id)).decode(),)
+        return (_encode(ErrorMessage(fault.message, fault.code, self._provider, self._request_id)).decode(),)
+
+    def _summary(self, event: Summary) -> SummaryMessage:
+        return SummaryMessage(
+            self._provider,
+            event.received_ms / 1000,
+            event.sent_ms / 1000,
+            event.finalised_ms / 1000,
+            (event.received_ms - event.finalised_ms) / 1000,
+            event.connections,
+        )
 
     def _transcript(self, event: Final | Partial, *, is_partial: bool) -> str:
         words = None
         if event.words is not None:
             words = [
-                _WordMessage(word.text, word.start_ms / 1000, word.end_ms / 1000, word.speaker)
+                WordMessage(word.text, word.start_ms / 1000, word.end_ms / 1000, word.speaker)
                 for word in event.words
             ]
         return _encode(
-            _Transcript(
+            Transcript(
                 self._provider, event.text, event.start_ms / 1000, event.end_ms / 1000, is_partial, words
             )
         ).decode()
@@ -201,6 +229,7 @@ def parse(request: Request) -> Wish:
         punctuate=given.take("punctuate", _boolean, default=True),
         partial_results=given.take("partial_results", _boolean, default=False),
         endpointing_ms=given.take("endpointing", _number(0, ENDPOINTING_MS_MAX), default=500),
+        summary=given.take("summary", _boolean, default=False),
         parse_json=given.take("parse_json", _boolean, default=True),
     )
     query_key = given.take("api_key", str, default=None)

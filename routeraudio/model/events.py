@@ -79,7 +79,20 @@ class Finished(msgspec.Struct, frozen=True):
     """The upstream has said its last word after `finish()`. The last event of an upstream."""
 
 
-Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished
+class Summary(msgspec.Struct, frozen=True):
+    """How a session went, told at its end to a client that asked."""
+
+    received_ms: int
+    """Audio the client sent."""
+    sent_ms: int
+    """Of it, audio the provider was sent."""
+    finalised_ms: int
+    """Of it, audio whose text is final, or that the provider has heard out and found nothing in."""
+    connections: int
+    """To the provider; more than one where the vendor ends connections by the clock."""
+
+
+Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished | Summary
 
 
 def moved(event: Event, by_ms: int) -> Event:

@@ -20,5 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     partial_results: bool = False
     endpointing_ms: int = 500
     """Silence that closes an utterance, 0–10000."""
+    summary: bool = False
+    """The last message before the close tells what became of the audio."""
     parse_json: bool = True
     """False: the client gets the vendor's messages byte for byte."""

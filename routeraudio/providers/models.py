@@ -33,6 +33,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Those that can be asked for alone; None: all."""
     multilingual_code_switching: bool = False
     """Whether it finds out by itself which language is spoken."""
+    partials: bool = True
+    diarize: bool = False
+    turn_end: bool = False
+    native_encodings: tuple[str, ...] = ()
+    sample_rates: tuple[int, ...] = ()
+    """Hz, taken natively for raw audio."""
+    price_per_hour_usd: float | None = None
+    """The vendor's list price; None: not known."""
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +48,9 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
 
     default_model: str
     models: tuple[Model, ...]
+    as_of: str
+    """When the sources were read, as year and month."""
+    sources: tuple[str, ...]
 
     def find(self, model: str) -> Model | None:
         """The model of that name, if the file knows it."""

@@ -114,6 +114,9 @@ class Relay:
         """Connections that have said their last word and are being closed."""
         self._past_usage_ms = 0
         self.sent_bytes = 0
+        self.connections = 1
+        self.finalised_ms = 0
+        """Where the last final ends."""
 
     # The stage.
 
@@ -149,6 +152,11 @@ class Relay:
             if self._session_s is not None and self._another is not None:
                 nursery.start_soon(self._rotate, nursery, opened_s, self._session_s, self._another)
             await self._tend(self._current)
+
+    @property
+    def sent_ms(self) -> int:
+        """Audio sent, whole milliseconds; 0 for containers, whose duration only a decoder knows."""
+        return self._audio_format.duration_ms(self.sent_bytes) if self._audio_format.is_raw else 0
 
     @property
     def usage(self) -> Usage | None:
@@ -191,7 +199,7 @@ class Relay:
         if self._old is not None:
             self._held.append(event)
             return True
-        return self._deliver.push(event)
+        return self._push(event)
 
     def _hear_next(self, event: Event) -> bool:
         """It has been sent no audio; all it can tell is that it has gone again."""
@@ -205,7 +213,7 @@ class Relay:
                 log.warning("rotation_incomplete", provider=self._title, why=event.fault.message)
             self._retired()
             return True
-        return self._deliver.push(moved(event, self._old_offset_ms))
+        return self._push(moved(event, self._old_offset_ms))
 
     def _retired(self) -> None:
         """The old connection has said its last word: now the new one may be heard."""
@@ -215,7 +223,12 @@ class Relay:
         self._old = None
         held, self._held = self._held, []
         for event in held:
-            self._deliver.push(event)
+            self._push(event)
+
+    def _push(self, event: Event) -> bool:
+        if isinstance(event, Final):
+            self.finalised_ms = max(self.finalised_ms, event.end_ms)
+        return self._deliver.push(event)
 
     # Rotation.
 
@@ -256,6 +269,7 @@ class Relay:
         """From here on audio goes to ``successor``; the old connection is asked for its last words."""
         old, self._old_offset_ms = self._current, self._offset_ms
         self._current, self._next, self._old = successor, None, old
+        self.connections += 1
         self._offset_ms = self._audio_format.duration_ms(self.sent_bytes)
         log.debug("rotated", provider=self._title, at_ms=self._offset_ms)
         old.take(Control.FINISH)

@@ -20,7 +20,7 @@ import trio
 from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Dialect
 from routeraudio.model.errors import CloseCode, Fault, InternalFault, Overloaded
-from routeraudio.model.events import Failed
+from routeraudio.model.events import Failed, Finished, Summary
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
@@ -149,20 +149,34 @@ class Session:
             self._deliver.drain()
         except Exception as error:  # noqa: BLE001 - a bug that the boundary has not met yet, or meets again
             fault = self._bug(error)
+        for message in self._last_messages(fault):
+            self._client.send(message)
         if fault is None:
             self._client.close(CloseCode.NORMAL)
-            return None
-        for message in self._error(fault):
-            self._client.send(message)
-        self._client.close(fault.close_code, fault.code)
+        else:
+            self._client.close(fault.close_code, fault.code)
         return fault
 
-    def _error(self, fault: Fault) -> Sequence[Message]:
+    def _last_messages(self, fault: Fault | None) -> Sequence[Message]:
+        dialect = self._plan.dialect
+        messages: list[Message] = []
         try:
-            return self._plan.dialect.error(fault)
-        except Exception as error:  # noqa: BLE001 - the close code has to say it then
-            self._bug(error)
-            return ()
+            if fault is not None:
+                messages += dialect.error(fault)
+            if self._plan.options.summary:
+                messages += dialect.event(self._summary())
+        except Exception as bug:  # noqa: BLE001 - the close code has to say it then
+            self._bug(bug)
+        return messages
+
+    def _summary(self) -> Summary:
+        """A session whose provider said its last word was heard out; of any other only what is final is sure."""
+        received_ms = self._meter.audio_ms
+        is_heard_out = isinstance(self._deliver.ending, Finished)
+        finalised_ms = received_ms if is_heard_out else min(self._relay.finalised_ms, received_ms)
+        return Summary(
+            received_ms, min(self._relay.sent_ms, received_ms), finalised_ms, self._relay.connections
+        )
 
     def _bug(self, error: Exception) -> InternalFault:
         log.error("session_bug", request_id=self._plan.request_id, **_where(error))

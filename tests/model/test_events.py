@@ -14,9 +14,11 @@ from routeraudio.model.events import (
     Partial,
     Raw,
     Ready,
+    Summary,
     TurnEnd,
     Usage,
     Word,
+    moved,
 )
 
 EVENTS: list[Event] = [
@@ -29,6 +31,7 @@ EVENTS: list[Event] = [
     Raw("{}"),
     Failed(UpstreamFault("gone")),
     Finished(),
+    Summary(1, 1, 1, 1),
 ]
 
 
@@ -58,3 +61,18 @@ def test_no_words_is_not_an_empty_list_of_words() -> None:
     assert Final("a", 0, 1).words is None
     assert Word("a", 0, 1).speaker is None
     assert Ready().upstream_id is None
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_moving_by_nothing_changes_nothing(event: Event) -> None:
+    """The usual case, a session on its first connection, costs no copy."""
+    assert moved(event, 0) is event
+
+
+def test_moving_moves_every_position() -> None:
+    """Texts and words stay, all their times go along; events without times are as they were."""
+    words = (Word("a", 100, 200, "S1"),)
+    assert moved(Final("a", 100, 200, words), 1000) == Final("a", 1100, 1200, (Word("a", 1100, 1200, "S1"),))
+    assert moved(Partial("a", 100, 200), 1000) == Partial("a", 1100, 1200)
+    assert moved(TurnEnd(200), 1000) == TurnEnd(1200)
+    assert moved(Usage(200), 1000) == Usage(200)

@@ -18,6 +18,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "punctuate": True,
         "partial_results": False,
         "endpointing_ms": 500,
+        "summary": False,
         "parse_json": True,
     }
 

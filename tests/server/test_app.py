@@ -1,0 +1,82 @@
+"""REST calls, over the door, from an ordinary HTTP client."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from routeraudio import daemon
+from routeraudio.config.schema import Config, Server
+from routeraudio.dialects.listen import Listen
+from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.model.errors import unauthorized
+from routeraudio.model.events import Final, TurnEnd, Word
+from routeraudio.model.options import Options
+from routeraudio.providers.catalog import PROVIDERS
+
+
+@pytest.fixture
+async def client(nursery: trio.Nursery) -> AsyncIterator[httpx.AsyncClient]:
+    """Talks to a running daemon."""
+    addresses = await nursery.start(daemon.serve, Config(server=Server(bind=("127.0.0.1:0",))))
+    async with httpx.AsyncClient(base_url=f"http://{addresses[0]}", timeout=60) as opened:
+        yield opened
+
+
+async def body(client: httpx.AsyncClient, path: str, status: int = 200) -> Any:
+    answer = await client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+async def test_providers(client: httpx.AsyncClient) -> None:
+    """The whole catalogue, each entry with its sources and their date."""
+    listed = (await body(client, "/v1/providers"))["providers"]
+    assert [one["name"] for one in listed] == list(PROVIDERS)
+    assert all(one["sources"] and one["as_of"] and one["default_model"] in one["models"] for one in listed)
+
+
+@pytest.mark.parametrize("path", ["/v1/models?provider=deepgram", "/v1/providers/deepgram/models"])
+async def test_models_of_one_provider(client: httpx.AsyncClient, path: str) -> None:
+    """One of them is the default."""
+    listed = (await body(client, path))["models"]
+    assert {one["provider"] for one in listed} == {"deepgram"}
+    assert [one["id"] for one in listed if one["default"]] == ["nova-3"]
+
+
+async def test_models_of_all(client: httpx.AsyncClient) -> None:
+    """Without a provider every model is listed; an unknown one is told who there is."""
+    listed = (await body(client, "/v1/models"))["models"]
+    assert {one["provider"] for one in listed} == set(PROVIDERS)
+    assert "deepgram" in (await body(client, "/v1/models?provider=nobody", 404))["error"]
+
+
+async def test_languages(client: httpx.AsyncClient) -> None:
+    """A native name, percent-encoded, finds the language and who speaks it."""
+    found = (await body(client, "/v1/languages?q=%E0%AE%A4%E0%AE%AE%E0%AE%BF%E0%AE%B4%E0%AF%8D"))["languages"]
+    assert found[0]["code"] == "ta"
+    assert found[0]["offers"][0].keys() == {"provider", "model", "code"}
+
+
+async def test_schema_describes_what_is_sent(client: httpx.AsyncClient) -> None:
+    """The published schema names every message of the dialect and their fields."""
+    schema = await body(client, "/v1/schema.json")
+    options = Options(provider="deepgram", audio=PCM_16K_MONO)
+    dialect = Listen(options, "request-1")
+    sent = [
+        *dialect.event(Final("hello", 0, 500, (Word("hello", 0, 500),))),
+        *dialect.event(TurnEnd(500)),
+        *dialect.error(unauthorized("no key")),
+    ]
+    described = {
+        one["properties"]["type"]["enum"][0]: one
+        for one in schema["$defs"].values()
+        if "type" in one["properties"]
+    }
+    for text in sent:
+        message = msgspec.json.decode(text)
+        assert message.keys() == set(described[message["type"]]["required"])
