@@ -14,6 +14,8 @@ import pytest
 import routeraudio
 from routeraudio import cli
 from routeraudio.commands.trouble import Trouble
+from routeraudio.config.loading import load
+from routeraudio.emulators.catalog import EMULATORS
 
 CLIP = Path(routeraudio.__file__).parent / "assets" / "goforward.wav"
 WORDS = "go forward ten meters"
@@ -232,3 +234,34 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises((ZeroDivisionError, ExceptionGroup)):
         cli.main([])
+
+
+def test_emulate_all_prints_a_configuration(tmp_path: Path) -> None:
+    """Every emulator runs on a port of its own, and what is printed makes a daemon use them."""
+    process = start("emulate", "all")
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(4 * len(EMULATORS))]
+    finally:
+        code = stop(process)
+    assert code == 0
+    file = tmp_path / "routeraudio.toml"
+    file.write_text("".join(lines))
+    config = load(file, {})
+    assert set(config.providers) == set(EMULATORS)
+    assert len({provider.url for provider in config.providers.values()}) == len(EMULATORS)
+
+
+def test_emulate_all_takes_no_script(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script speaks one vendor's language."""
+    assert cli.main(["emulate", "all", "--script", "x.json"]) == 2
+    assert "one vendor" in capsys.readouterr().err
+
+
+def test_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table for people, JSON for programs, exit code 1 when nobody speaks it."""
+    assert cli.main(["languages", "tam"]) == 0
+    assert "தமிழ்" in capsys.readouterr().out
+    assert cli.main(["languages", "Tamil", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["code"] == "ta"
+    assert cli.main(["languages", "xyzzy"]) == 1

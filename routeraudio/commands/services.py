@@ -20,9 +20,19 @@ def run(service: Service, what: str, host: str) -> int:
     Raises:
         Trouble: it could not start, or could not go on.
     """
+    shown_host = f"[{host}]" if ":" in host else host
+    return _run(service, lambda port: f"{what} listens on ws://{shown_host}:{port}")
+
+
+def run_all(service: Service) -> int:
+    """The same for a service that is started with the text to print."""
+    return _run(service, str)
+
+
+def _run(service: Service, say: Callable[[Any], str]) -> int:
     troubles: list[Trouble] = []
     try:
-        trio.run(_run, service, what, host)
+        trio.run(_until_signal, service, say)
     except* (ConfigFault, EngineFault) as group:
         troubles.extend(usage(str(error)) for error in leaves(group))
     except* OSError as group:
@@ -32,11 +42,10 @@ def run(service: Service, what: str, host: str) -> int:
     return DONE
 
 
-async def _run(service: Service, what: str, host: str) -> None:
+async def _until_signal(service: Service, say: Callable[[Any], str]) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            port = await nursery.start(service)
-            print(f"{what} listens on ws://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+            print(say(await nursery.start(service)), flush=True)
             await anext(signals)
             nursery.cancel_scope.cancel()
 
