@@ -1,8 +1,8 @@
 """A whole router on loopback: the real daemon and engine, and an emulator in the provider's place."""
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -32,22 +32,30 @@ class Router:
         self.address = address
         self.emulator = emulator
 
-    @asynccontextmanager
-    async def connect(self, key: str, **parameters: object) -> AsyncIterator[WebSocketConnection]:
-        """A client session. trio-websocket's own `open_websocket` leaks its socket when the server closes first."""
-        host, _, port = self.address.partition(":")
-        target = self.url(**parameters).partition(self.address)[2]
-        stream = await trio.open_tcp_stream(host, int(port))
-        async with stream, trio.open_nursery() as nursery:
-            yield await wrap_client_stream(
-                nursery, stream, self.address, target, extra_headers=[("x-api-key", key)]
-            )
-            nursery.cancel_scope.cancel()
+    def connect(self, key: str, **parameters: object) -> AbstractAsyncContextManager[WebSocketConnection]:
+        """A client session."""
+        return client_of(self.address, key, **parameters)
 
     def url(self, **parameters: object) -> str:
         """`/v1/listen` with these parameters."""
-        query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return f"ws://{self.address}/v1/listen?{query}"
+        return f"ws://{self.address}{target(parameters)}"
+
+
+def target(parameters: Mapping[str, object]) -> str:
+    """Path and query of `/v1/listen`."""
+    return "/v1/listen?" + "&".join(f"{name}={value}" for name, value in parameters.items())
+
+
+@asynccontextmanager
+async def client_of(address: str, key: str, **parameters: object) -> AsyncIterator[WebSocketConnection]:
+    """A client session. trio-websocket's own `open_websocket` leaks its socket when the server closes first."""
+    host, _, port = address.partition(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    async with stream, trio.open_nursery() as nursery:
+        yield await wrap_client_stream(
+            nursery, stream, address, target(parameters), extra_headers=[("x-api-key", key)]
+        )
+        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
