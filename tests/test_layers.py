@@ -33,6 +33,7 @@ FLOORS: Final = {
 
 NEIGHBOURS: Final = {
     ("dialects", "providers"),  # a parameter's allowed values are the catalogue's
+    ("providers", "audio"),  # finding pauses is sound work, for vendors that must be told when a turn ends
     ("emulators", "engine"),  # without a script an emulator answers with what the engine hears
 }
 """Imports within a floor, each for its reason."""

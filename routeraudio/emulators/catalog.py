@@ -5,7 +5,7 @@ from typing import Final, NoReturn, Protocol
 
 import trio
 
-from routeraudio.emulators import deepgram
+from routeraudio.emulators import assemblyai, deepgram, gradium, soniox, speechmatics
 from routeraudio.emulators.base import Hear
 from routeraudio.emulators.faults import NONE, Faults
 from routeraudio.emulators.script import Script
@@ -27,5 +27,9 @@ class Serve(Protocol):
 
 
 EMULATORS: Final[Mapping[str, Serve]] = {
+    "assemblyai": assemblyai.serve,
     "deepgram": deepgram.serve,
+    "gradium": gradium.serve,
+    "soniox": soniox.serve,
+    "speechmatics": speechmatics.serve,
 }

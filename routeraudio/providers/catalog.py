@@ -2,11 +2,15 @@
 
 from typing import Final
 
-from routeraudio.providers import deepgram, local
+from routeraudio.providers import assemblyai, deepgram, gradium, local, soniox, speechmatics
 from routeraudio.providers.base import Entry
 
 PROVIDERS: Final[dict[str, Entry]] = {
+    "assemblyai": assemblyai.ENTRY,
     "deepgram": deepgram.ENTRY,
+    "gradium": gradium.ENTRY,
     "local": local.ENTRY,
+    "soniox": soniox.ENTRY,
+    "speechmatics": speechmatics.ENTRY,
 }
 """By the name that clients and configuration use."""

@@ -30,11 +30,7 @@ CLOSES_CLEAN: Final = frozenset({1000, 1005})
 """A close frame with "normal", or without any code: an intended end, where an end was asked for."""
 
 
-class _Tagged(msgspec.Struct):
-    type: str = ""
-
-
-_TAG_DECODER: Final = msgspec.json.Decoder(_Tagged)
+_FIELDS_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What msgspec raises for broken JSON, broken text and deep nesting; `ValidationError` is a `DecodeError` too."""
@@ -44,7 +40,7 @@ def read(decoder: msgspec.json.Decoder[T], message: Message, *, title: str) -> T
     """Decode a text message into one struct of the tagged union of ``decoder``.
 
     Args:
-        decoder: of a union of structs tagged by their field `type`.
+        decoder: of a union of structs, all tagged by the same field: `type`, or what the vendor calls it.
         title: the vendor's name in faults.
 
     Returns:
@@ -60,13 +56,14 @@ def read(decoder: msgspec.json.Decoder[T], message: Message, *, title: str) -> T
         problem = str(error)
     except _NOT_JSON:
         return _not_json(title)
+    kinds = [member.__struct_config__ for member in get_args(decoder.type)]
     try:
-        tag = _TAG_DECODER.decode(message).type
-    except msgspec.ValidationError:
+        tag = msgspec.json.decode(_FIELDS_DECODER.decode(message)[kinds[0].tag_field], type=str)
+    except (msgspec.ValidationError, KeyError):
         return Notice(name(""))
     except _NOT_JSON:  # behind the place where it did not fit
         return _not_json(title)
-    if tag in {member.__struct_config__.tag for member in get_args(decoder.type)}:
+    if tag in {kind.tag for kind in kinds}:
         return UpstreamFault(f"{title} sent a broken {tag} message: {problem}", is_retryable=True)
     return Notice(name(tag))
 

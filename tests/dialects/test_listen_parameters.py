@@ -147,7 +147,7 @@ def test_wrong_values_are_not_repeated(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("provider", "one of deepgram"),
+        ("provider", "one of " + ", ".join(PROVIDERS)),
         ("encoding", "pcm_s16le, pcm_mulaw, ogg_opus, webm, mp3, mulaw"),
         ("sample_rate", "8000, 16000, 22050, 24000, 44100, 48000"),
         ("channels", "a whole number from 1 to 8"),

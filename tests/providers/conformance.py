@@ -47,6 +47,7 @@ class Play:
         self.options: Options = msgspec.structs.replace(conversation.options, **changes)
         self.offset_ms = offset_ms
         self.adapter: Adapter = entry.adapter(leg(entry, self.options, offset_ms))
+        self._ends_empty = conversation.ends_empty
         self.events: list[Event] = []
         self.audio_in = bytearray()
         self.audio_out = bytearray()
@@ -75,7 +76,7 @@ class Play:
             case Finalizes():
                 self._send(self.adapter.finalize())
             case Finishes():
-                self.audio_out += self._send(self.adapter.finish())
+                self._finish()
             case Closes(code=code, reason=reason):
                 self._hear(self.adapter.closed(code, reason))
 
@@ -105,6 +106,12 @@ class Play:
     def _send(self, messages: Sequence[Message]) -> bytes:
         assert all(messages), "an empty message was sent"
         return b"".join(message for message in messages if isinstance(message, bytes))
+
+    def _finish(self) -> None:
+        messages = list(self.adapter.finish())
+        if self._ends_empty and messages:
+            assert messages.pop() == "", "the end is an empty text message"
+        self.audio_out += self._send(messages)
 
     def _hear(self, events: Sequence[Event]) -> None:
         assert not (self.is_over and events), "events after the last one"

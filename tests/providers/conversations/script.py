@@ -52,3 +52,5 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A message of a type that the vendor may add one day."""
     wraps_audio: bool = False
     """Whether audio travels inside text messages rather than as it is."""
+    ends_empty: bool = False
+    """Whether the vendor's end-of-stream message is an empty text."""

@@ -1,0 +1,302 @@
+"""AssemblyAI: Universal-Streaming, API v3 (`/v3/ws`).
+
+Documentation: https://www.assemblyai.com/docs/universal-streaming (2026-11), Python SDK 1.8.2 `streaming.v3`, and what
+others recorded of the live service in September 2026.
+
+What is odd about it:
+
+- There are two families with the same messages and different meanings. "Pro" models (`universal-3-…`, `u3-…`) put the
+  whole turn so far into `transcript`. "Universal-Streaming" models (`universal-streaming-…`, `whisper-rt`) put only
+  finalised words there: their partials are read from `words`.
+- With `format_turns` the English Universal-Streaming model ends a turn twice: unformatted, then formatted, both with
+  the same `turn_order`. The first is held until the second comes, and told if it does not. Only messages can bring it
+  out, so heartbeats are asked for where a final may be held.
+- Turns are known by `turn_order`, never by time: a word may move by a second between partial and final.
+- The key stands in `Authorization` without any scheme. A bad key, and a bad parameter, still get 101; then comes an
+  `Error`, then a close. No `Termination` follows an `Error`.
+- A message must hold 50–1000 ms of audio, or the session is ended (3007), about a second later.
+- When a client's audio stops (a muted microphone) the last turn never ends: it is ended with `ForceEndpoint`.
+- An unknown parameter is silently ignored, and the default model has changed without notice: it is always named.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from routeraudio.model.audio import AudioFormat
+from routeraudio.model.errors import ClientFault, CloseCode, Fault, UpstreamFault, unauthorized
+from routeraudio.model.events import Event, Failed, Finished, Notice, Ready, Usage
+from routeraudio.model.message import Message
+from routeraudio.providers import wire
+from routeraudio.providers.assemblyai_turns import Turn, Turns
+from routeraudio.providers.assemblyai_wish import CAPABILITIES, TITLE, check, model_of, parameters, target
+from routeraudio.providers.base import Credential, Dial, Entry, Leg, refusal
+from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.timeline import Timeline, milliseconds
+
+TERMINATE: Final = '{"type":"Terminate"}'
+FORCE_ENDPOINT: Final = '{"type":"ForceEndpoint"}'
+
+_VERSION: Final = "2025-05-12"
+"""The API version that the vendor's Python SDK 1.8.2 asks for."""
+
+_CHUNK_MS: Final = (50, 1000)
+"""What one message of raw audio may hold. A second of 48 kHz PCM is also below the 128 KiB that close with 1009."""
+
+_CHUNK_BYTES: Final = (400, 2000)
+"""The same for Ogg, INFERRED: whether the limit counts decoded audio there is not known. At 16–64 kbit/s, as speech is
+encoded, these are 50–1000 ms."""
+
+_TICK_S: Final = 1.0
+
+_ERRORS_RETRYABLE: Final = frozenset({1006, 1011, 1013, 3005, 3008, 3009})
+"""Server trouble, the session's three hours, too many sessions. The others (1008, 1009, 3006, 3007, 4xxx) are about
+what we sent and would come again; so, INFERRED, would an error without a code."""
+
+_REFUSED: Final = frozenset({1008, 4001})
+"""Bad keys, trouble with the account, or too many sessions: only the words tell which."""
+
+_ABOUT_THE_KEY: Final = re.compile(r"authori[sz]|api key|signature|token", re.IGNORECASE)
+_ABOUT_THE_NUMBER: Final = re.compile(r"too many|concurren|rate limit", re.IGNORECASE)
+
+_PACE: Final = (3007, "transmission rate")
+"""Code and words for audio that comes too fast; with other words the code is about our chunks."""
+
+
+# Wire structs: https://www.assemblyai.com/docs/universal-streaming/message-sequence; `Turn` is in `assemblyai_turns`
+
+
+class _Begin(msgspec.Struct, tag="Begin"):
+    id: str | None = None
+
+
+class _Heartbeat(msgspec.Struct, tag="Heartbeat"):
+    pass
+
+
+class _Termination(msgspec.Struct, tag="Termination"):
+    audio_duration_seconds: float | None = None
+
+
+class _Error(msgspec.Struct, tag="Error"):
+    error_code: int | None = None
+    error: str = ""
+
+
+_Message = Turn | _Begin | _Heartbeat | _Termination | _Error
+
+_DECODER: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(_Message)
+
+
+class AssemblyAI:
+    """One connection."""
+
+    is_ready_when_opened = False
+    """`Begin` says that it is ready."""
+
+    def __init__(self, leg: Leg) -> None:
+        options = leg.options
+        self._leg = leg
+        self._audio_format = target(options.audio)
+        self._line = Timeline(self._audio_format, leg.offset_ms)
+        self._turns = Turns(
+            self._line,
+            model_of(options),
+            from_ms=leg.offset_ms,
+            punctuate=options.punctuate,
+            partials=options.partial_results,
+        )
+        self._chunker = _chunker(self._audio_format)
+        self._half_sample = b""
+        self._is_finishing = False
+        self._is_over = False
+        self._due_s: float | None = None
+        self._quiet_ticks = -1
+        """Whole tick intervals without audio. -1: audio since the last tick."""
+        # A second of patience with the network, then the silence that ends a turn.
+        self._quiet_ticks_max = 1 + -(-options.endpointing_ms // 1000)
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return self._audio_format
+
+    def dial(self) -> Dial:
+        return Dial(
+            wire.url(self._leg.url, "/v3/ws", parameters(self._leg.options, self._audio_format)),
+            headers=(*_authorization(self._leg.credential), ("AssemblyAI-Version", _VERSION)),
+        )
+
+    def refused(self, status: int, body: bytes) -> Fault:
+        # Rare: the service itself refuses behind the 101.
+        credential = self._leg.credential
+        return refusal(TITLE, status, credential=credential, words=_refusal_words(body, credential))
+
+    def opened(self) -> Sequence[Message]:
+        return ()
+
+    def audio(self, chunk: bytes) -> Sequence[Message]:
+        assert not self._is_finishing, "audio after finish()"
+        self._line.sent(len(chunk))
+        self._quiet_ticks = -1
+        return self._chunker.push(self._whole_samples(chunk))
+
+    def finalize(self) -> Sequence[Message]:
+        if self._is_finishing or not self._line.has_client_audio:
+            return ()
+        return (*self._rest(is_last=False), FORCE_ENDPOINT)
+
+    def finish(self) -> Sequence[Message]:
+        if self._is_finishing:
+            return ()
+        self._is_finishing = True
+        return (*self._rest(is_last=True), TERMINATE)
+
+    def received(self, message: Message) -> Sequence[Event]:
+        if self._is_over:
+            return ()
+        match wire.read(_DECODER, message, title=TITLE):
+            case Turn() as turn:
+                return self._turns.heard(turn)
+            case _Begin(id):
+                return (Ready(id),)
+            case _Heartbeat():
+                return self._turns.heartbeat()
+            case _Termination(duration_s):
+                return self._termination(duration_s)
+            case _Error(code, error):
+                said = wire.words(error or "no reason given", self._leg.credential)
+                return self._fail(self._fault(code, said, f"{TITLE} reported an error: {said}"))
+            case Notice() as notice:
+                return (notice,)  # also SpeechStarted, Silence, Warning and SpeakerRevision: none is text
+            case fault:
+                # Fatal, unless the client reads the vendor's messages itself.
+                return self._fail(fault) if self._leg.options.parse_json else ()
+
+    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+        # `Termination` comes before the close. Without it nothing says that all audio was transcribed.
+        return () if self._is_over else self._fail(self._closing(code, reason))
+
+    def due_s(self) -> float | None:
+        return None if self._is_finishing or self._is_over else self._due_s
+
+    def tick(self, now_s: float) -> Sequence[Message]:
+        """End the turn when audio has stopped for as long as a turn may be silent: the vendor's clock stands still.
+
+        No keepalive is needed: the line is dropped only with `inactivity_timeout`, which is not asked for.
+        """
+        self._due_s = now_s + _TICK_S
+        if self._is_finishing or self._is_over:
+            return ()
+        self._quiet_ticks += 1
+        return self.finalize() if self._quiet_ticks == self._quiet_ticks_max else ()
+
+    # Audio.
+
+    def _whole_samples(self, audio: bytes) -> bytes:
+        """Behind half a sample at the end of a message there would be noise."""
+        if not self._audio_format.is_raw:
+            return audio
+        audio = self._half_sample + audio
+        end = len(audio) - len(audio) % self._audio_format.bytes_per_step
+        self._half_sample = audio[end:]
+        return audio[:end]
+
+    def _rest(self, *, is_last: bool) -> list[bytes]:
+        """What was too short for a message, with silence behind it.
+
+        Who reads the vendor's own times must not find them shifted by silence. There it waits, and goes as it is at
+        the end: one short message is borne (the JavaScript SDK sends one), one behind each `ForceEndpoint` is not.
+        """
+        takes_silence = self._line.takes_silence and self._leg.options.parse_json
+        if self._line.takes_silence and not takes_silence and not is_last:
+            return []
+        rest = self._chunker.rest()
+        if rest and takes_silence:
+            rest += b"".join(self._line.silence(_CHUNK_MS[0]))
+        return [rest] if rest else []
+
+    # The end.
+
+    def _termination(self, duration_s: float | None) -> Sequence[Event]:
+        """The vendor's last message after `Terminate`; the close behind it says nothing new."""
+        usage = [] if duration_s is None else [Usage(audio_ms=milliseconds(duration_s))]
+        if not self._is_finishing:
+            return usage
+        self._is_over = True
+        return [*self._turns.last_words(), *usage, Finished()]
+
+    def _fail(self, fault: Fault) -> list[Event]:
+        """The end, with what was settled before it: text that was final is never lost."""
+        self._is_over = True
+        return [*self._turns.last_words(), Failed(fault)]
+
+    def _closing(self, code: int | None, reason: str) -> Fault:
+        credential = self._leg.credential
+        usual = wire.closing(TITLE, code, reason, credential=credential)
+        return (
+            usual if usual.is_retryable else self._fault(code, wire.words(reason, credential), usual.message)
+        )
+
+    def _fault(self, code: int | None, said: str, sentence: str) -> Fault:
+        """Whose fault an `Error`, or a close with one of its codes, is."""
+        credential = self._leg.credential
+        is_crowded = code in _REFUSED and _ABOUT_THE_NUMBER.search(said) is not None
+        is_refused = code in _REFUSED and _ABOUT_THE_KEY.search(said) is not None and not is_crowded
+        if is_refused and credential is not None and credential.is_clients_own:
+            return unauthorized(f"{TITLE} refused the API key you sent: {said}; check the key")
+        if code == _PACE[0] and _PACE[1] in said.lower():
+            return ClientFault(
+                f"{TITLE} takes audio no faster than it is spoken: {said}; send it at that pace",
+                code="rate_limited",
+                close_code=CloseCode.POLICY,
+            )
+        return UpstreamFault(sentence, is_retryable=is_crowded or code in _ERRORS_RETRYABLE)
+
+
+def _chunker(audio: AudioFormat) -> Chunker:
+    if not audio.is_raw:
+        return Chunker(*_CHUNK_BYTES)
+    least_samples = -(-audio.sample_rate * _CHUNK_MS[0] // 1000)
+    most_samples = audio.sample_rate * _CHUNK_MS[1] // 1000
+    return Chunker(least_samples * audio.bytes_per_step, most_samples * audio.bytes_per_step)
+
+
+class _Refusal(msgspec.Struct):
+    error: str = ""
+
+
+_REFUSAL_DECODER: Final = msgspec.json.Decoder(_Refusal)
+
+
+def _refusal_words(body: bytes, credential: Credential | None) -> str:
+    try:
+        return wire.words(_REFUSAL_DECODER.decode(body).error, credential)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""  # a proxy's HTML page, for example: the HTTP status says enough
+
+
+def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
+    """The raw key, or a temporary token in its place (as the Python SDK sends it): "Bearer" would be refused.
+
+    Raises:
+        ClientFault: the key cannot stand in a header.
+    """
+    if credential is None:
+        return ()
+    secret = credential.secret
+    if not (secret and secret.isascii() and secret.isprintable()):
+        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    return (("Authorization", secret),)
+
+
+ENTRY: Final = Entry(
+    name="assemblyai",
+    title=TITLE,
+    default_url="wss://streaming.assemblyai.com",
+    needs_key=True,
+    session_s=CAPABILITIES.session_s,
+    adapter=AssemblyAI,
+    check=check,
+)
