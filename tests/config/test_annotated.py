@@ -12,6 +12,7 @@ import pytest
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Access, Config, Key, Log, Provider, Server
 from routeraudio.policy.limits import Limits
+from routeraudio.providers.catalog import PROVIDERS
 
 FILE = Path(__file__).parents[2] / "conf" / "routeraudio.toml"
 
@@ -73,5 +74,6 @@ def test_shows_the_default_and_explains(key: Shown) -> None:
 
 
 def test_the_file_loads() -> None:
-    """The file as it is shipped is a valid configuration with the local engine."""
-    assert load(FILE, {}) == Config(providers={"local": Provider(spawn=True), "deepgram": Provider()})
+    """The file as it is shipped is a valid configuration with the local engine and every other provider's table."""
+    others = {name: Provider() for name in PROVIDERS if name != "local"}
+    assert load(FILE, {}) == Config(providers={"local": Provider(spawn=True)} | others)

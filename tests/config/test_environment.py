@@ -7,6 +7,7 @@ import pytest
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Key, Log, Provider, Server, credential
 from routeraudio.policy.limits import Limits
+from routeraudio.providers.catalog import PROVIDERS
 
 HASH = "sha256:" + "0123456789abcdef" * 4
 
@@ -48,7 +49,9 @@ REFUSED = {
         "PROVIDERS__LOCAL__SPAWN",
         "maybe",
     ): "providers.local.spawn: expected true or false, got the text 'maybe'",
-    ("PROVIDERS__NOBODY__URL", "ws://x"): "providers.nobody: unknown provider; allowed here: deepgram, local",
+    ("PROVIDERS__NOBODY__URL", "ws://x"): (
+        f"providers.nobody: unknown provider; allowed here: {', '.join(sorted(PROVIDERS))}"
+    ),
     ("KEYS", "router_x"): "keys: expected tables, got the text 'router_x'",
     ("", "x"): ": unknown key; allowed here: access, keys, limits, log, providers, server",
 }

@@ -9,6 +9,7 @@ from routeraudio.config.loading import FILE_BYTES_MAX, load
 from routeraudio.config.schema import Access, Config, Key, Log, Provider, Server
 from routeraudio.model.errors import ConfigFault
 from routeraudio.policy.limits import Limits
+from routeraudio.providers.catalog import PROVIDERS
 
 HASH = "sha256:" + "0123456789abcdef" * 4
 
@@ -50,7 +51,8 @@ REFUSED = {
     "got the number 2000000",
     "[limits]\nflood_per_s = 2000000": "limits.flood_per_s: expected a number above 0, at most 1000000, "
     "got the number 2000000.0",
-    "[providers.deepgarm]": "providers.deepgarm: unknown provider; allowed here: deepgram, local; "
+    "[providers.deepgarm]": "providers.deepgarm: unknown provider; allowed here: "
+    f"{', '.join(sorted(PROVIDERS))}; "
     'did you mean "deepgram"?',
     "[providers.deepgram]\nspawn = true": "providers.deepgram.spawn: only [providers.local] has this key",
     "[providers.deepgram]\nworkers_max = 2": "providers.deepgram.workers_max: only [providers.local] has this key",
