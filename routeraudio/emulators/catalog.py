@@ -5,7 +5,7 @@ from typing import Final, NoReturn, Protocol
 
 import trio
 
-from routeraudio.emulators import assemblyai, deepgram, gradium, soniox, speechmatics
+from routeraudio.emulators import assemblyai, deepgram, elevenlabs, gradium, openai, soniox, speechmatics
 from routeraudio.emulators.base import Hear
 from routeraudio.emulators.faults import NONE, Faults
 from routeraudio.emulators.script import Script
@@ -29,7 +29,9 @@ class Serve(Protocol):
 EMULATORS: Final[Mapping[str, Serve]] = {
     "assemblyai": assemblyai.serve,
     "deepgram": deepgram.serve,
+    "elevenlabs": elevenlabs.serve,
     "gradium": gradium.serve,
+    "openai": openai.serve,
     "soniox": soniox.serve,
     "speechmatics": speechmatics.serve,
 }

@@ -2,14 +2,25 @@
 
 from typing import Final
 
-from routeraudio.providers import assemblyai, deepgram, gradium, local, soniox, speechmatics
+from routeraudio.providers import (
+    assemblyai,
+    deepgram,
+    elevenlabs,
+    gradium,
+    local,
+    openai,
+    soniox,
+    speechmatics,
+)
 from routeraudio.providers.base import Entry
 
 PROVIDERS: Final[dict[str, Entry]] = {
     "assemblyai": assemblyai.ENTRY,
     "deepgram": deepgram.ENTRY,
+    "elevenlabs": elevenlabs.ENTRY,
     "gradium": gradium.ENTRY,
     "local": local.ENTRY,
+    "openai": openai.ENTRY,
     "soniox": soniox.ENTRY,
     "speechmatics": speechmatics.ENTRY,
 }

@@ -95,7 +95,9 @@ def fault(answer: Answer, credential: Credential | None, untouched: AudioFormat 
     words = wire.words(": ".join(part for part in (answer.error_type or "", said) if part), credential)
     words = words or "no reason given"
     if status in (401, 403) and credential is not None and credential.is_clients_own:
-        return unauthorized(f"{TITLE} refused the API key you sent ({about}): {words.rstrip('.')}; check the key")
+        return unauthorized(
+            f"{TITLE} refused the API key you sent ({about}): {words.rstrip('.')}; check the key"
+        )
     if (
         "decode" in said.lower() and untouched is not None
     ):  # "Audio decode error", "Audio data decode timeout"
