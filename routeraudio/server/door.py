@@ -56,7 +56,7 @@ class Door:
 
     async def handle(self, accepted: trio.SocketStream) -> None:
         """Serve one connection to its end. Raises nothing but cancellation."""
-        stream = ByteStream(detach(accepted))
+        stream = ByteStream(detach(accepted), send_s=self._admission.limits.send_s)
         try:
             await self._handle(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):

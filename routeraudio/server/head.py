@@ -49,7 +49,7 @@ class Head(msgspec.Struct, frozen=True):
     is_upgrade: bool
     """Asks for a WebSocket."""
     data: bytes
-    """The head: as it came when it asks for a WebSocket, else without any offer to go on in another protocol."""
+    """The head for an HTTP server: what was understood of it, without offers to go on in another protocol."""
     rest: bytes
     """What came behind it."""
 
@@ -110,8 +110,9 @@ def parse_head(data: bytes, limits: Limits) -> Head:
     is_upgrade = "websocket" in headers.get("upgrade", "").lower()
     if is_upgrade and event.http_version != b"1.1":
         raise BadHead(400, "an upgrade needs HTTP/1.1")
-    data = data if is_upgrade else _plain(event)
-    return Head(Request(path, query, headers), event.method.decode("ascii"), is_upgrade, data, rest)
+    if is_upgrade and (headers.get("content-length", "0") != "0" or "transfer-encoding" in headers):
+        raise BadHead(400, "an upgrade request has no body")
+    return Head(Request(path, query, headers), event.method.decode("ascii"), is_upgrade, _plain(event), rest)
 
 
 def _check(event: h11.Request, limits: Limits) -> None:
@@ -134,7 +135,7 @@ def _check(event: h11.Request, limits: Limits) -> None:
 
 
 def _plain(event: h11.Request) -> bytes:
-    """The head once more, from what was understood of it. Hypercorn would take an offer of HTTP/2 (`h2c`)."""
+    """The head once more. Hypercorn would take an offer of HTTP/2 (`h2c`)."""
     first = b"%b %b HTTP/%b" % (event.method, event.target, event.http_version)
     kept = [b"%b: %b" % header for header in event.headers if header[0] not in _OFFERS]
     return b"\r\n".join([first, *kept, b"", b""])

@@ -24,9 +24,13 @@ async def open_listeners(bind: Sequence[str], environ: Mapping[str, str]) -> lis
     Raises:
         ConfigFault: an address that cannot be had.
     """
-    passed = _passed(environ)
-    if passed:
-        return passed
+    listeners = _passed(environ) or await _bound(bind)
+    for listener in listeners:
+        set_options(listener.socket)  # type: ignore[arg-type] # Trio's socket has the same methods
+    return listeners
+
+
+async def _bound(bind: Sequence[str]) -> list[trio.SocketListener]:
     listeners: list[trio.SocketListener] = []
     for text in bind:
         address = parse(text)
@@ -36,11 +40,11 @@ async def open_listeners(bind: Sequence[str], environ: Mapping[str, str]) -> lis
             else:
                 listeners.append(_unix(address))
         except OSError as exc:
+            for listener in listeners:
+                listener.socket.close()
             raise ConfigFault(
                 f"server.bind: cannot listen on {text!r}: {(exc.strerror or 'unknown host').lower()}"
             ) from exc
-    for listener in listeners:
-        set_options(listener.socket)  # type: ignore[arg-type] # Trio's socket has the same methods
     return listeners
 
 
@@ -59,8 +63,13 @@ def _name(address: object) -> str:
 def _passed(environ: Mapping[str, str]) -> list[trio.SocketListener]:
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = int(environ.get("LISTEN_FDS", "0"))
-    sockets = [socket.socket(fileno=fd) for fd in range(FIRST_PASSED_FD, FIRST_PASSED_FD + count)]
+    count = environ.get("LISTEN_FDS", "0")
+    try:
+        sockets = [socket.socket(fileno=fd) for fd in range(FIRST_PASSED_FD, FIRST_PASSED_FD + int(count))]
+    except (ValueError, OSError):
+        raise ConfigFault(
+            f"LISTEN_FDS: expected the number of sockets that systemd has passed, got {count!r}"
+        ) from None
     for sock in sockets:
         sock.setblocking(False)
     return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]

@@ -1,10 +1,12 @@
 """From an upgrade request to a running session: read the wish, check it, open the WebSocket, check the key, serve."""
 
 from functools import partial
+from typing import Final
 from uuid import uuid4
 
 import msgspec
 import structlog
+from websockets.datastructures import Headers
 from websockets.http11 import Request as UpgradeRequest
 from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
@@ -30,6 +32,8 @@ from routeraudio.transport.upstream import open_upstream
 from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
+
+_HANDSHAKE: Final = ("connection", "upgrade", "origin")
 
 
 class Streaming:
@@ -118,13 +122,7 @@ class Streaming:
     async def _upgrade(self, stream: ByteStream, head: Head) -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
         limits = self.config.limits
-        protocol = ServerProtocol()
-        protocol.receive_data(head.data)
-        events = protocol.events_received()
-        if not events or not isinstance(events[0], UpgradeRequest):
-            await answer(stream, 400, error_body("the upgrade request is not valid HTTP/1.1"))
-            return None
-        response = protocol.accept(events[0])
+        response = ServerProtocol().accept(_handshake(head))
         if response.status_code != 101:
             await answer(
                 stream,
@@ -132,9 +130,8 @@ class Streaming:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        protocol.send_response(response)
         set_options(stream.socket)
-        await stream.send_all(b"".join(protocol.data_to_send()))
+        await stream.send_all(response.serialize())
         return WebSocket(
             stream.release(),
             # A new one: the object of the handshake would keep the request's headers for the life of the session.
@@ -169,6 +166,13 @@ class Streaming:
             await session.run()
         finally:
             self._sessions.discard(session)
+
+
+def _handshake(head: Head) -> UpgradeRequest:
+    """What RFC 6455 looks at. `websockets` is not given the head to parse: its lines have narrower limits than ours."""
+    headers = head.request.headers.items()
+    kept = {name: value for name, value in headers if name in _HANDSHAKE or name.startswith("sec-websocket-")}
+    return UpgradeRequest(head.request.path, Headers(kept), head.method)
 
 
 def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:

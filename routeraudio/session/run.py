@@ -206,7 +206,9 @@ class Session:
         elif fault is None:
             ending = {"close_code": int(CloseCode.NORMAL), "error": None}
         else:
-            ending = {"close_code": int(fault.close_code), "error": fault.code, "why": fault.message}
+            ending = {"close_code": int(fault.close_code), "error": fault.code}
+            # The sentence may quote the vendor; whoever debugs asks for it.
+            log.debug("session_fault", request_id=self._plan.request_id, why=fault.message)
         log.info(
             "session_ended",
             **self._names(),

@@ -5,6 +5,7 @@ requests to Hypercorn. `ssl.SSLSocket` is driven directly: `trio.SSLStream` cost
 message, and the streaming path needs the bare socket afterwards.
 """
 
+import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,16 @@ READ_BYTES = 65_536
 
 
 class ByteStream(trio.abc.HalfCloseableStream):
-    """Owns ``socket`` until `release()` or `aclose()`."""
+    """Owns ``socket`` until `release()` or `aclose()`.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        send_s: what one `send_all` may take: Hypercorn calls it inside a shield, where no deadline of ours reaches.
+    """
+
+    def __init__(self, sock: socket.socket, *, send_s: float = math.inf) -> None:
         sock.setblocking(False)
         self.socket = sock
+        self._send_s = send_s
         self._unread = b""
 
     def unread(self, data: bytes) -> None:
@@ -75,28 +81,28 @@ class ByteStream(trio.abc.HalfCloseableStream):
         """Write all of ``data``. A cancelled call may have written a part: the connection is then useless.
 
         Raises:
-            trio.BrokenResourceError: the connection is lost.
+            trio.BrokenResourceError: the connection is lost, or the peer does not read.
         """
         rest = memoryview(data)
-        try:
-            while rest:
-                sent = await self._retry(partial(self.socket.send, rest), trio.lowlevel.wait_writable)
-                rest = rest[sent:]
-        except OSError as exc:
-            raise trio.BrokenResourceError("the peer reset the connection") from exc
+        with trio.move_on_after(self._send_s) as scope:
+            try:
+                while rest:
+                    sent = await self._retry(partial(self.socket.send, rest), trio.lowlevel.wait_writable)
+                    rest = rest[sent:]
+            except OSError as exc:
+                raise trio.BrokenResourceError("the peer reset the connection") from exc
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError(f"the peer has not read for {self._send_s:g} s")
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel takes data."""
         await trio.lowlevel.wait_writable(self.socket)
 
     async def send_eof(self) -> None:
-        """Say that nothing more will be written. TLS cannot half-close and says nothing."""
+        """Say that nothing more will be written; whether anybody is left to hear it, reading will tell."""
+        # First of all: Quart-Trio cancels the task in which Hypercorn calls this.
+        half_close(self.socket)
         await trio.lowlevel.checkpoint()
-        if not isinstance(self.socket, ssl.SSLSocket):
-            try:
-                self.socket.shutdown(socket.SHUT_WR)
-            except OSError as exc:
-                raise trio.BrokenResourceError("the connection is gone") from exc
 
     def close_now(self) -> None:
         """Close the socket, without a checkpoint."""
@@ -120,6 +126,19 @@ class ByteStream(trio.abc.HalfCloseableStream):
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 return result
+
+
+def half_close(sock: socket.socket) -> None:
+    """Say that nothing more will be written: clients wait for that before they close their side. Idempotent."""
+    if isinstance(sock, ssl.SSLSocket):
+        try:
+            sock.unwrap()
+        except (OSError, ValueError):
+            pass  # close_notify is sent; the peer's, which this would wait for, is found by reading
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_WR)  # SSLSocket's own would forget the TLS state
+    except OSError:
+        pass  # the peer was faster
 
 
 def close_socket(sock: socket.socket) -> None:

@@ -28,7 +28,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from routeraudio.model.message import Message
 from routeraudio.session.streams import Closed, Listener
-from routeraudio.transport.bytestream import READ_BYTES, close_socket
+from routeraudio.transport.bytestream import READ_BYTES, close_socket, half_close
 from routeraudio.transport.flood import Flood
 from routeraudio.transport.frames import (
     HEAD_BYTES,
@@ -380,7 +380,7 @@ class WebSocket:
             self._drained.set()
             self._drained = None
         if self._protocol.eof_sent and self._socket is not None:
-            _send_eof(self._socket)
+            half_close(self._socket)
 
     # The end.
 
@@ -455,19 +455,6 @@ class WebSocket:
         else:
             log.error("connection_dropped", error=type(error).__name__)
             self.release()
-
-
-def _send_eof(sock: socket.socket) -> None:
-    """Say that nothing more will be written: a client waits for that before it closes its side. Idempotent."""
-    if isinstance(sock, ssl.SSLSocket):
-        try:
-            sock.unwrap()
-        except (OSError, ValueError):
-            pass  # close_notify is sent; the peer's, which this would wait for, is found by reading
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_WR)  # SSLSocket's own would forget the TLS state
-    except OSError:
-        pass  # the peer was faster
 
 
 def _fitting(reason: str) -> str:
