@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from routeraudio.engine.pool import Pool
+from routeraudio.providers.catalog import PROVIDERS
 
 from .conftest import CLIP, WORDS, open_router, run_python
 
@@ -49,6 +50,14 @@ def test_readme_commands() -> None:
     names = [name for name in re.findall(r"`([\w./-]+/[\w.-]+)`", readme) if "." in name.rpartition("/")[2]]
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_readme_names_every_provider() -> None:
+    """The table of providers is the catalogue."""
+    readme = (ROOT / "README.md").read_text()
+    assert sorted(
+        re.findall(r"^\| `(\w+)` \| [^|]*[A-Za-z][^|]* \| [^|]*\|$", readme.split("## Five")[0], re.MULTILINE)
+    ) == sorted(PROVIDERS)
 
 
 def python_example(readme: str) -> str:
