@@ -5,7 +5,16 @@ from typing import Final, NoReturn, Protocol
 
 import trio
 
-from routeraudio.emulators import assemblyai, deepgram, elevenlabs, gradium, openai, soniox, speechmatics
+from routeraudio.emulators import (
+    assemblyai,
+    deepgram,
+    elevenlabs,
+    gradium,
+    openai,
+    soniox,
+    speechmatics,
+    vachana,
+)
 from routeraudio.emulators.base import Hear
 from routeraudio.emulators.faults import NONE, Faults
 from routeraudio.emulators.script import Script
@@ -34,4 +43,5 @@ EMULATORS: Final[Mapping[str, Serve]] = {
     "openai": openai.serve,
     "soniox": soniox.serve,
     "speechmatics": speechmatics.serve,
+    "vachana": vachana.serve,
 }

@@ -21,7 +21,7 @@ Nothing here raises for what a vendor sends: broken messages become `Failed` wit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -152,6 +152,17 @@ class Adapter(Protocol):
 
     def tick(self, now_s: float) -> Sequence[Message]:
         """Called once when the connection has opened and then at every `due_s`: keepalives and timers."""
+
+
+@runtime_checkable
+class SaysNoEnd(Protocol):
+    """What an adapter has besides, whose vendor neither says an end nor closes after its last words."""
+
+    def quiet_s(self) -> float | None:
+        """After `finish()`: without a message for this long everything has been said, and `closed(1000, "")` is called.
+
+        None: text is owed; it is waited for as with any vendor. Asked anew after every message.
+        """
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from routeraudio.providers import (
     openai,
     soniox,
     speechmatics,
+    vachana,
 )
 from routeraudio.providers.base import Entry
 
@@ -23,5 +24,6 @@ PROVIDERS: Final[dict[str, Entry]] = {
     "openai": openai.ENTRY,
     "soniox": soniox.ENTRY,
     "speechmatics": speechmatics.ENTRY,
+    "vachana": vachana.ENTRY,
 }
 """By the name that clients and configuration use."""

@@ -15,11 +15,15 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Finished, Raw, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
-from routeraudio.providers.base import Adapter
+from routeraudio.providers.base import Adapter, SaysNoEnd
 from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
 
 LAST_WORDS_FACTOR = 12
 """How many times over a provider that keeps talking may exceed the deadline for its last words."""
+
+
+QUIET_S_MIN = 0.05
+"""Shortest wait for a vendor that says no end, so that a slow client does not make us spin."""
 
 
 class Upstream:
@@ -53,6 +57,8 @@ class Upstream:
         self._ready = trio.Event()
         self._is_finishing = False
         self._has_said_more = True
+        self._awaits_quiet = False
+        """The vendor says no end: every message makes us look anew whether this is it."""
         self._crash: Exception | None = None
         self._wake = trio.Event()
         """Set when the connection finishes and when a listener call crashed."""
@@ -122,6 +128,8 @@ class Upstream:
             await self._sleep_until(math.inf if due_s is None else due_s)
         self._wake = trio.Event()
         began_s = trio.current_time()
+        if isinstance(self.adapter, SaysNoEnd):
+            await self._await_quiet(self.adapter, began_s)
         while not self.is_over and self._is_progressing(began_s):
             self._has_said_more = False
             await self._sleep_until(trio.current_time() + self._limits.last_words_s)
@@ -153,6 +161,8 @@ class Upstream:
         """See `Listener.message`."""
         room = True
         self._has_said_more = True
+        if self._awaits_quiet:
+            self._wake.set()
         if self._is_raw and not self.is_over:
             room = self._hear(Raw(message))
         for event in self.adapter.received(message) if not self.is_over else ():
@@ -207,6 +217,18 @@ class Upstream:
                 await self._wake.wait()
         if self._crash is not None:
             raise self._crash
+
+    async def _await_quiet(self, adapter: SaysNoEnd, began_s: float) -> None:
+        """Until the vendor has been silent for as long as its adapter says; or owes text for too long."""
+        assert self._stream is not None
+        self._awaits_quiet = True
+        while not self.is_over and self._is_progressing(began_s):
+            self._wake, self._has_said_more = trio.Event(), False
+            quiet_s = adapter.quiet_s()
+            wait_s = self._limits.last_words_s if quiet_s is None else max(quiet_s, QUIET_S_MIN)
+            await self._sleep_until(trio.current_time() + wait_s)
+            if quiet_s is not None and not (self._has_said_more or self._stream.is_paused):
+                self.closed(Closed(1000, ""))
 
     def _give_up(self) -> None:
         """The provider owes its last words: keep what is settled, then say whose fault it is."""

@@ -9,6 +9,7 @@ from .openai import CONVERSATIONS as OPENAI
 from .script import Conversation
 from .soniox import CONVERSATIONS as SONIOX
 from .speechmatics import CONVERSATIONS as SPEECHMATICS
+from .vachana import CONVERSATIONS as VACHANA
 
 CONVERSATIONS: dict[str, tuple[Conversation, ...]] = {
     "assemblyai": ASSEMBLYAI,
@@ -19,4 +20,5 @@ CONVERSATIONS: dict[str, tuple[Conversation, ...]] = {
     "openai": OPENAI,
     "soniox": SONIOX,
     "speechmatics": SPEECHMATICS,
+    "vachana": VACHANA,
 }
