@@ -47,7 +47,9 @@ def test_readme_commands() -> None:
     targets = re.findall(r"^make (\w+)", readme, re.MULTILINE)
     assert targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
-    X
+    # What begins with a slash is a path of the API.
+    named = re.findall(r"`([\w.-][\w./-]*/[\w.-]+)`", readme)
+    names = [name for name in named if "." in name.rpartition("/")[2]]
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []
 
