@@ -10,18 +10,15 @@ tokens are not made here, and HTTP refusals (the fault `refuse`) are a load bala
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
-import trio
 
 from routeraudio.emulators.assemblyai_query import BadQuery, read
 from routeraudio.emulators.assemblyai_session import BROKEN_MESSAGE, Limits, Session, fail
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 
 BAD_KEY: Final = "Unauthorized Connection: Invalid API key"
 NO_KEY: Final = "Unauthorized Connection: Missing Authorization header"
@@ -77,21 +74,5 @@ class AssemblyAI:
         await Session(call, query, self._limits).run()
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        AssemblyAI(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(AssemblyAI)
+"""Runs the emulator; see `Service`."""

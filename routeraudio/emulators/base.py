@@ -134,3 +134,8 @@ class Vendor(Protocol):
 
     def refuse(self, request: Request, status: int) -> Refusal:
         """This vendor's usual answer with this HTTP status, for the fault `refuse`."""
+
+
+def any_key_but_bad(key: str) -> bool:
+    """The keys accepted by default."""
+    return bool(key) and not key.startswith("bad")

@@ -1,9 +1,7 @@
 """Which providers can be emulated: one line each."""
 
 from collections.abc import Mapping
-from typing import Final, NoReturn, Protocol
-
-import trio
+from typing import Final
 
 from routeraudio.emulators import (
     assemblyai,
@@ -15,27 +13,9 @@ from routeraudio.emulators import (
     speechmatics,
     vachana,
 )
-from routeraudio.emulators.base import Hear
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 
-
-class Serve(Protocol):
-    """A vendor's `serve`: runs until cancelled, `started` tells the port."""
-
-    async def __call__(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        script: Script | None = None,
-        faults: Faults = NONE,
-        hear: Hear | None = None,
-        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-    ) -> NoReturn: ...
-
-
-EMULATORS: Final[Mapping[str, Serve]] = {
+EMULATORS: Final[Mapping[str, Service]] = {
     "assemblyai": assemblyai.serve,
     "deepgram": deepgram.serve,
     "elevenlabs": elevenlabs.serve,

@@ -10,19 +10,16 @@ refused.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
-import trio
 
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
 from routeraudio.emulators.deepgram_flux import Flux
 from routeraudio.emulators.deepgram_listen import BROKEN_MESSAGE, Listen
 from routeraudio.emulators.deepgram_query import BadQuery, read_flux, read_listen
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 
 IDLE_S: Final = 10.0
 """First audio after the handshake, and audio or KeepAlive from then on (DOC audio-keep-alive)."""
@@ -38,11 +35,6 @@ _REFUSALS: Final = {
     502: ("BAD_GATEWAY", "Bad gateway"),
     503: ("SERVICE_UNAVAILABLE", "Service unavailable"),
 }
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class Deepgram:
@@ -109,21 +101,5 @@ def _refusal(request: Request, status: int, code: str, message: str) -> Refusal:
     )
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        Deepgram(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(Deepgram)
+"""Runs the emulator; see `Service`."""

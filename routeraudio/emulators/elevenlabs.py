@@ -11,18 +11,15 @@ Guess: a bad key is told inside the WebSocket, as bad parameters surely are. For
 """
 
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
-import trio
 
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
 from routeraudio.emulators.elevenlabs_query import BadQuery, Query, read_query
 from routeraudio.emulators.elevenlabs_scribe import BROKEN_MESSAGE, Scribe, fail
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 
 PATH: Final = "/v1/speech-to-text/realtime"
 
@@ -43,11 +40,6 @@ _REFUSALS: Final = {
     502: ("bad_gateway", "Bad gateway"),
     503: ("service_unavailable", "Service unavailable"),
 }
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class ElevenLabs:
@@ -115,21 +107,5 @@ def _told(code: str, error: str) -> Admission:
     return Admission(converse)
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        ElevenLabs(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(ElevenLabs)
+"""Runs the emulator; see `Service`."""

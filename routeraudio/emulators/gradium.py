@@ -21,13 +21,11 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 import msgspec
 import trio
 
-from routeraudio.emulators.base import Admission, Hear, Heard, Refusal, Request
+from routeraudio.emulators.base import Admission, Heard, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
+from routeraudio.emulators.hearing import Service
 from routeraudio.emulators.intake import Intake, open_intake
 from routeraudio.emulators.prose import as_prose
-from routeraudio.emulators.script import Script
 from routeraudio.emulators.sound import ContainerFormat, Format, RawFormat, Undecodable
 
 SESSION_S: Final = 300.0
@@ -126,11 +124,6 @@ _decode = msgspec.json.Decoder(Audio | Flush | EndOfStream).decode
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What msgspec raises for anything that is not what was expected."""
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class Gradium:
@@ -360,21 +353,5 @@ def _format(input_format: InputFormat) -> Format:
     return RawFormat(encoding="s16le", sample_rate=int(input_format.removeprefix("pcm_")))
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        Gradium(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(Gradium)
+"""Runs the emulator; see `Service`."""

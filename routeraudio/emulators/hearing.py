@@ -1,13 +1,13 @@
 """The local engine as an emulator's ears."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NoReturn
 
 import trio
 
 from routeraudio.emulators.base import Hear, Heard, HeardWord, Hearing, Vendor
-from routeraudio.emulators.faults import Faults
+from routeraudio.emulators.faults import NONE, Faults
 from routeraudio.emulators.script import Script
 from routeraudio.emulators.server import Emulator
 from routeraudio.engine.hearing import Hearing as EngineHearing
@@ -15,28 +15,41 @@ from routeraudio.engine.pool import Pool, open_pool
 from routeraudio.engine.wire import Wish
 
 
-async def serve_hearing(
-    vendor: Vendor,
-    *,
-    host: str,
-    port: int,
-    script: Script | None,
-    faults: Faults,
-    hear: Hear | None,
-    task_status: trio.TaskStatus[int],
-) -> NoReturn:
-    """Serve a vendor until cancelled. Owns the local engine, started only where nothing else answers.
+class Service:
+    """What runs an emulator: one per vendor, made where the vendor is written.
 
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
+    Args:
+        vendor: makes the vendor, with its defaults.
     """
-    if hear is not None or script is not None:
-        emulator = Emulator(vendor, hear=hear, script=script, faults=faults)
-        await emulator.serve(host=host, port=port, task_status=task_status)
-    async with open_pool() as pool:
-        emulator = Emulator(vendor, hear=EngineHear(pool), faults=faults)
-        await emulator.serve(host=host, port=port, task_status=task_status)
+
+    def __init__(self, vendor: Callable[[], Vendor]) -> None:
+        self._vendor = vendor
+
+    async def __call__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        script: Script | None = None,
+        faults: Faults = NONE,
+        hear: Hear | None = None,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
+
+        Owns the local engine, started only where nothing else answers.
+
+        Raises:
+            OSError: the port cannot be bound.
+            EngineFault: the local engine is needed and cannot be started.
+        """
+        vendor = self._vendor()
+        if hear is not None or script is not None:
+            emulator = Emulator(vendor, hear=hear, script=script, faults=faults)
+            await emulator.serve(host=host, port=port, task_status=task_status)
+        async with open_pool() as pool:
+            emulator = Emulator(vendor, hear=EngineHear(pool), faults=faults)
+            await emulator.serve(host=host, port=port, task_status=task_status)
 
 
 class EngineHear:

@@ -13,14 +13,11 @@ from functools import partial
 from typing import Final, NoReturn
 
 import msgspec
-import trio
 
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
+from routeraudio.emulators.hearing import Service
 from routeraudio.emulators.openai_realtime import BROKEN_MESSAGE, Realtime, problem
-from routeraudio.emulators.script import Script
 
 SESSION_S: Final = 3600.0
 """A session's longest life (guide "Realtime conversations")."""
@@ -40,11 +37,6 @@ _REFUSALS: Final = {
     503: ("server_error", None, "The engine is currently overloaded, please try again later."),
 }
 """Type, code and message (guide "Error codes")."""
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class OpenAI:
@@ -111,21 +103,5 @@ async def _turn_away(call: Call, code: str, message: str, close_code: int) -> No
     await call.close(close_code, f"invalid_request_error.{code}")
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        OpenAI(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(OpenAI)
+"""Runs the emulator; see `Service`."""

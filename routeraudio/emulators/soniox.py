@@ -10,16 +10,14 @@ after the first message, the deadline for that message, that a query is refused,
 """
 
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 import trio
 
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 from routeraudio.emulators.soniox_start import Start, Wrong, read_start
 from routeraudio.emulators.soniox_stream import BROKEN_MESSAGE, Stream, error, fail
 
@@ -47,11 +45,6 @@ _REFUSALS: Final = {
     502: ("bad_gateway", "Bad gateway."),
     503: ("service_unavailable", "Service unavailable."),
 }
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class Soniox:
@@ -115,21 +108,5 @@ class Soniox:
         raise Wrong(408, "request_timeout", "Start request timeout")
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        Soniox(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(Soniox)
+"""Runs the emulator; see `Service`."""

@@ -10,15 +10,11 @@ answer no ping are borne.
 """
 
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
-import trio
-
-from routeraudio.emulators.base import Admission, Hear, Refusal, Request
+from routeraudio.emulators.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.hearing import Service
 from routeraudio.emulators.speechmatics_session import BROKEN_MESSAGE, Session, fail
 
 QUOTA: Final = 1000
@@ -36,11 +32,6 @@ _REASONS: Final = {
     503: "Service Unavailable",
 }
 """The service does not document its bodies; these are a guess."""
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class Speechmatics:
@@ -96,21 +87,5 @@ async def _not_authorised(call: Call) -> None:
     await fail(call, "not_authorised", "Not Authorised")
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        Speechmatics(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(Speechmatics)
+"""Runs the emulator; see `Service`."""

@@ -18,14 +18,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import msgspec
-import trio
 
-from routeraudio.emulators.base import Admission, Hear, Heard, Refusal, Request
+from routeraudio.emulators.base import Admission, Heard, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.call import Call
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import serve_hearing
+from routeraudio.emulators.hearing import Service
 from routeraudio.emulators.intake import Intake, open_intake
-from routeraudio.emulators.script import Script
 from routeraudio.emulators.sound import RawFormat
 
 PATH: Final = "/stt/v3/stream"
@@ -60,11 +57,6 @@ _REFUSALS: Final = {
 }
 
 Json = dict[str, Any]
-
-
-def any_key_but_bad(key: str) -> bool:
-    """The keys accepted by default."""
-    return bool(key) and not key.startswith("bad")
 
 
 class Vachana:
@@ -189,21 +181,5 @@ def _refusal(status: int, code: str, message: str) -> Refusal:
     return Refusal(status, msgspec.json.encode(body), (("content-type", "application/json"),))
 
 
-async def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    script: Script | None = None,
-    faults: Faults = NONE,
-    hear: Hear | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve until cancelled; `started` tells the port. Without script and hear the local engine listens.
-
-    Raises:
-        OSError: the port cannot be bound.
-        EngineFault: the local engine is needed and cannot be started.
-    """
-    await serve_hearing(
-        Vachana(), host=host, port=port, script=script, faults=faults, hear=hear, task_status=task_status
-    )
+serve: Final = Service(Vachana)
+"""Runs the emulator; see `Service`."""

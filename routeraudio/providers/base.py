@@ -197,3 +197,15 @@ def refusal(
     return UpstreamFault(
         f"{title} refused the connection (HTTP {status}){said}", is_retryable=status == 429 or status >= 500
     )
+
+
+def header_secret(credential: Credential, title: str) -> str:
+    """The key, as it may stand in a header.
+
+    Raises:
+        ClientFault: it may not: a line break in it would end the header and begin another.
+    """
+    secret = credential.secret
+    if not (secret and secret.isascii() and secret.isprintable()):
+        raise unauthorized(f"the {title} API key is empty or holds characters that no key has")
+    return secret

@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, unauthorized
+from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event, Failed, Finished
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Leg, refusal
+from routeraudio.providers.base import Capabilities, Credential, Dial, Leg, header_secret, refusal
 from routeraudio.providers.models import Model, Models, is_detection, load, spelled, unsupported_language
 from routeraudio.providers.timeline import Timeline
 
@@ -220,9 +220,7 @@ def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     scheme = "Bearer" if _is_temporary_token(secret) else "Token"
     return (("Authorization", f"{scheme} {secret}"),)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from routeraudio.model.errors import Fault, UpstreamFault, unauthorized
 from routeraudio.providers import wire
-from routeraudio.providers.base import Credential
+from routeraudio.providers.base import Credential, header_secret
 
 TITLE: Final = "ElevenLabs"
 
@@ -104,9 +104,7 @@ def authentication(
     """
     if credential is None:
         return (), ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     if secret.startswith(_TOKEN_PREFIX):
         return (), (("token", secret),)
     return (("xi-api-key", secret),), ()

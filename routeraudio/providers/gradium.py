@@ -32,7 +32,7 @@ from routeraudio.model.events import Event, Failed, Finished, Notice, Ready, Usa
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, refusal
+from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
 from routeraudio.providers.gradium_turns import STEP_MS, STRAGGLERS_MS, Reading, Turns
 from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
 from routeraudio.providers.timeline import Timeline
@@ -381,9 +381,7 @@ def _key_header(credential: Credential | None) -> tuple[tuple[str, str], ...]:
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     return (("x-api-key", secret),)
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from routeraudio.audio.vad import SILENCE_MS_MIN
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import invalid_parameter, unauthorized
+from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Capabilities, Credential
+from routeraudio.providers.base import Capabilities, Credential, header_secret
 from routeraudio.providers.models import (
     Model,
     Models,
@@ -100,9 +100,7 @@ def authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     return (("Authorization", f"Bearer {secret}"),)
 
 

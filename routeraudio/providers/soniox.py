@@ -26,13 +26,13 @@ from typing import Any, Final
 import msgspec
 
 from routeraudio.model.audio import AudioFormat, Encoding
-from routeraudio.model.errors import Fault, UpstreamFault, invalid_parameter, unauthorized
+from routeraudio.model.errors import Fault, UpstreamFault, invalid_parameter
 from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, TurnEnd, Usage, Word
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, refusal
+from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
 from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
 from routeraudio.providers.soniox_tokens import CONTROLS, END, Token, cut, group, text_of
 from routeraudio.providers.soniox_wire import NOTHING, TITLE, Answer, fault, read, refusal_words
@@ -381,9 +381,7 @@ def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     return (("Authorization", f"Bearer {secret}"),)
 
 

@@ -32,7 +32,7 @@ from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, R
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
-from routeraudio.providers.base import Credential, Dial, Entry, Leg, refusal
+from routeraudio.providers.base import Credential, Dial, Entry, Leg, header_secret, refusal
 from routeraudio.providers.chunks import Chunker
 from routeraudio.providers.speechmatics_utterance import Range, Result, Utterance
 from routeraudio.providers.speechmatics_wish import (
@@ -379,9 +379,7 @@ def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     return (("Authorization", f"Bearer {secret}"),)
 
 

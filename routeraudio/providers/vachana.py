@@ -35,7 +35,7 @@ from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, refusal
+from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
 from routeraudio.providers.models import Models, load, shown, spelled, unsupported_language
 from routeraudio.providers.timeline import Timeline
 from routeraudio.providers.vachana_wire import (
@@ -365,9 +365,7 @@ def _key_header(credential: Credential | None) -> tuple[tuple[str, str], ...]:
     """
     if credential is None:
         return ()
-    secret = credential.secret
-    if not (secret and secret.isascii() and secret.isprintable()):
-        raise unauthorized(f"the {TITLE} API key is empty or holds characters that no key has")
+    secret = header_secret(credential, TITLE)
     return (("x-api-key-id", secret),)
 
 
