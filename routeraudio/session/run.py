@@ -37,6 +37,9 @@ E = TypeVar("E", bound=BaseException)
 
 log = structlog.get_logger(__name__)
 
+OUR_OWN_WORDS: Final = frozenset({"provider_unreachable", "timeout", "internal"})
+"""Codes of faults whose sentences are written here and quote nobody: an operator reads them in the log."""
+
 TRACE_DEPTH: Final = 8
 """Innermost frames of a bug in the log; enough to find it."""
 
@@ -207,8 +210,11 @@ class Session:
             ending = {"close_code": int(CloseCode.NORMAL), "error": None}
         else:
             ending = {"close_code": int(fault.close_code), "error": fault.code}
-            # The sentence may quote the vendor; whoever debugs asks for it.
-            log.debug("session_fault", request_id=self._plan.request_id, why=fault.message)
+            if fault.code in OUR_OWN_WORDS:
+                ending["why"] = fault.message
+            else:
+                # The sentence may quote the vendor; whoever debugs asks for it.
+                log.debug("session_fault", request_id=self._plan.request_id, why=fault.message)
         log.info(
             "session_ended",
             **self._names(),
