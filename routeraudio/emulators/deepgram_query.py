@@ -5,11 +5,12 @@ emulator is there to find the misspelt ones), refusing repeated single parameter
 refusals.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+from routeraudio.emulators.rules import Rule, flag, integer
 from routeraudio.emulators.sound import RATES
 
 
@@ -26,8 +27,6 @@ class BadQuery(Exception):
 
 
 Params = tuple[tuple[str, str], ...]
-Rule = Callable[[str], Any]
-"""Reads one value; a ValueError says what is allowed."""
 
 
 # --- Rules ------------------------------------------------------------------------------------------------
@@ -35,21 +34,6 @@ Rule = Callable[[str], Any]
 
 def _names(text: str) -> list[str]:
     return text.split()
-
-
-def _flag(value: str) -> bool:
-    if value not in ("true", "false"):
-        raise ValueError("allowed: true, false")
-    return value == "true"
-
-
-def _integer(low: int, high: int) -> Rule:
-    def read(value: str) -> int:
-        if not (value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high):
-            raise ValueError(f"allowed: a whole number from {low} to {high}")
-        return int(value)
-
-    return read
 
 
 def _number(low: float, high: float) -> Rule:
@@ -90,7 +74,7 @@ def _tag(value: str) -> str:
 
 def _endpointing(value: str) -> int | None:
     """Milliseconds; None: switched off. `true` is not documented."""
-    return None if value == "false" else int(_integer(0, 10_000)(value))
+    return None if value == "false" else int(integer(0, 10_000)(value))
 
 
 def _no_callback(value: str) -> str:  # noqa: ARG001 — a rule's signature
@@ -100,31 +84,31 @@ def _no_callback(value: str) -> str:  # noqa: ARG001 — a rule's signature
 V1_RULES: Final[Mapping[str, Rule]] = {
     "model": _text,
     "encoding": _choice("linear16 linear32 flac alaw mulaw amr-nb amr-wb opus ogg-opus speex g729"),
-    "sample_rate": _integer(RATES.start, RATES.stop - 1),
-    "channels": _integer(1, 16),
-    "multichannel": _flag,
+    "sample_rate": integer(RATES.start, RATES.stop - 1),
+    "channels": integer(1, 16),
+    "multichannel": flag,
     "language": _text,
     "language_hint": _text,
-    "interim_results": _flag,
+    "interim_results": flag,
     "endpointing": _endpointing,
-    "utterance_end_ms": _integer(1000, 5000),
-    "vad_events": _flag,
-    "punctuate": _flag,
-    "smart_format": _flag,
-    "numerals": _flag,
-    "dictation": _flag,
-    "profanity_filter": _flag,
-    "detect_entities": _flag,
-    "diarize": _flag,
+    "utterance_end_ms": integer(1000, 5000),
+    "vad_events": flag,
+    "punctuate": flag,
+    "smart_format": flag,
+    "numerals": flag,
+    "dictation": flag,
+    "profanity_filter": flag,
+    "detect_entities": flag,
+    "diarize": flag,
     "diarize_model": _choice("latest v1"),
     "redact": _choice("true false pci numbers aggressive_numbers ssn"),
     "replace": _text,
     "search": _text,
     "keyterm": _text,
     "keywords": _text,
-    "filler_words": _flag,
-    "no_delay": _flag,
-    "mip_opt_out": _flag,
+    "filler_words": flag,
+    "no_delay": flag,
+    "mip_opt_out": flag,
     "tag": _tag,
     "extra": _text,
     "version": _text,
@@ -139,13 +123,13 @@ V2_RULES: Final[Mapping[str, Rule]] = {
     "sample_rate": lambda value: int(_choice("8000 16000 24000 44100 48000")(value)),
     "eot_threshold": _number(0.5, 1.0),
     "eager_eot_threshold": _number(0.3, 0.9),
-    "eot_timeout_ms": _integer(500, 60_000),
+    "eot_timeout_ms": integer(500, 60_000),
     "language_hint": _choice("de en es fr hi it ja nl pt ru"),
     "keyterm": _text,
-    "numerals": _flag,
-    "profanity_filter": _flag,
+    "numerals": flag,
+    "profanity_filter": flag,
     "redact": _choice("numbers aggressive_numbers"),
-    "mip_opt_out": _flag,
+    "mip_opt_out": flag,
     "tag": _tag,
 }
 

@@ -4,10 +4,12 @@ Guesses, marked so: that unknown parameters and repeated single ones are refused
 an emulator is there to find the misspelt ones), and the wording of all refusals.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+
+from routeraudio.emulators.rules import Rule, flag, integer
 
 
 class BadQuery(Exception):
@@ -15,8 +17,6 @@ class BadQuery(Exception):
 
 
 Params = tuple[tuple[str, str], ...]
-Rule = Callable[[str], Any]
-"""Reads one value; a ValueError says what is allowed."""
 
 MODELS: Final = ("scribe_v2_realtime", "scribe_v2_realtime_turbo", "scribe_v3_live")
 
@@ -41,12 +41,6 @@ LANGUAGES: Final = _names(
 KEYTERMS_MAX: Final = 50
 
 
-def _flag(value: str) -> bool:
-    if value not in ("true", "false"):
-        raise ValueError("allowed: true, false")
-    return value == "true"
-
-
 def _number(low: float, high: float) -> Rule:
     def read(value: str) -> float:
         try:
@@ -56,15 +50,6 @@ def _number(low: float, high: float) -> Rule:
         if not low <= number <= high:
             raise ValueError(f"allowed: a number from {low:g} to {high:g}")
         return number
-
-    return read
-
-
-def _integer(low: int, high: int) -> Rule:
-    def read(value: str) -> int:
-        if not (value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high):
-            raise ValueError(f"allowed: a whole number from {low} to {high}")
-        return int(value)
 
     return read
 
@@ -101,18 +86,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "commit_strategy": _choice("manual", "vad", "turn_prediction"),
     "vad_silence_threshold_secs": _number(0.3, 3.0),
     "vad_threshold": _number(0.1, 0.9),
-    "min_speech_duration_ms": _integer(50, 2000),
-    "min_silence_duration_ms": _integer(50, 2000),
-    "include_timestamps": _flag,
-    "include_language_detection": _flag,
+    "min_speech_duration_ms": integer(50, 2000),
+    "min_silence_duration_ms": integer(50, 2000),
+    "include_timestamps": flag,
+    "include_language_detection": flag,
     "keyterms": _text(20),
-    "no_verbatim": _flag,
-    "filter_background_audio": _flag,
+    "no_verbatim": flag,
+    "filter_background_audio": flag,
     "entity_detection": _text(100),
     "entity_redaction": _text(100),
     "entity_redaction_mode": _choice("redacted", "entity_type", "enumerated_entity_type"),
     "transcript_edit": _text(2000),
-    "enable_logging": _flag,
+    "enable_logging": flag,
     "token": _text(4096),
 }
 
