@@ -37,6 +37,8 @@ class CloseCode(IntEnum):
     FORBIDDEN = 3003
     TIMEOUT = 3008
     PROVIDER = 4040
+    BUDGET = 4402
+    """The gateway's (seed memories.ai, section 2)."""
 
 
 class Fault(Exception):
@@ -79,10 +81,29 @@ class UpstreamFault(Fault):
 
 
 class Overloaded(Fault):
-    """The daemon is full, stopping, or the key is over a limit. The same request may succeed later."""
+    """The daemon is full, stopping, or the key is over a limit. The same request may succeed later.
 
-    def __init__(self, message: str, *, close_code: CloseCode = CloseCode.TRY_LATER) -> None:
+    Args:
+        retry_after_s: when it may, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        close_code: CloseCode = CloseCode.TRY_LATER,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, code="rate_limited", close_code=close_code)
+        self.retry_after_s = retry_after_s
+
+
+class BudgetUsedUp(Overloaded):
+    """The account has nothing left for the next cycle. The gateway says 402 or 4402, everybody else `TRY_LATER`."""
+
+
+class Unavailable(Overloaded):
+    """Keys and limits cannot be looked up now: the store does not answer."""
 
 
 class InternalFault(Fault):

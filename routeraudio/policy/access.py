@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from routeraudio.model.errors import UpstreamFault, forbidden, unauthorized
+from routeraudio.policy.keys import Restriction, Terms
 from routeraudio.providers.base import Credential, Entry
 
 ROUTER_KEY_PREFIX: Final = "router_"
@@ -22,10 +23,16 @@ _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who pays, and what opens the provider's door."""
+    """Who pays, what opens the provider's door, and within which terms."""
 
     key_id: str
+    """A router key's id; `own` for a provider key of the client's, `anonymous`."""
     credential: Credential | None
+    account: str = ""
+    """Whose limits count; empty for `own` and `anonymous`, who have none."""
+    terms: Terms = Terms()
+    restriction: Restriction | None = None
+    """What a token narrows the terms to."""
 
 
 def authenticate(

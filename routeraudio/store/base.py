@@ -1,0 +1,214 @@
+"""The store contract: keys, burnt tokens, open streams and the usage ledger behind one small protocol.
+
+Every method is synchronous, is one transaction, and runs in a thread of its caller's choosing; a store may be used by
+several threads at once. Times are Unix seconds from the *store's* clock, so that the clocks of nodes do not matter.
+
+The ledger has one row per (session, leg): a line. It is also the lease: a line is *open* until it has ended, and it
+holds a place of its account while its node lives. `granted` cycles may be streamed; telling how many have begun and
+asking for the next one are the same write, a `Mark`, so that one group commit serves every stream of a node.
+
+    open(opening)      → Opened(granted=1) or Refusal        burns the token, counts, reserves the first cycle
+    settle(marks)      → what is granted now                  cycles are high-water marks: replays change nothing
+    heartbeat(node)    → whether the node still holds its streams
+    sweep()            → closes what dead nodes left open, as `aborted`, and gives their reservations back
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import msgspec
+
+from routeraudio.policy.keys import Budget, Key
+
+Status = Literal["open", "ended", "aborted"]
+
+Why = Literal["token_used", "unknown", "disabled", "expired", "concurrency", "rate", "budget"]
+"""Why a stream may not begin, or not go on."""
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or did not answer in time. The message names it without its password."""
+
+
+class NewerSchema(Exception):
+    """The database was made by a newer version; names both versions."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One daemon process. ``epoch`` tells a restarted process from the one before."""
+
+    id: str
+    epoch: str
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream that wants to begin."""
+
+    session_id: str
+    leg: int = 1
+    node: Node
+    key_id: str
+    """A router key's id; `own` or `anonymous`, which have no record and no limits."""
+    account: str
+    dialect: str
+    provider: str
+    model: str | None
+    price_per_hour_usd: Decimal
+    concurrency_max: int | None = None
+    sessions_per_minute_max: int | None = None
+    budget: Budget | None = None
+    token_jti: str | None = None
+    """Burnt here, whatever else is refused."""
+    token_expires_at_s: int | None = None
+    token_concurrent_max: int | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A stream may not begin, or not go on."""
+
+    why: Why
+    retry_after_s: float | None = None
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A stream may begin."""
+
+    granted: int
+    """Cycles that may be streamed; 0: the budget does not cover one."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stream stands. High-water marks: a smaller number than what is known changes nothing."""
+
+    session_id: str
+    leg: int = 1
+    cycles: int
+    """Begun."""
+    wanted: int
+    """Cycles that it would like to have granted."""
+    audio_ms: int = 0
+    connected_ms: int = 0
+    provider_ms: int | None = None
+    """What the provider reported that it heard."""
+    ended: str | None = None
+    """How it ended, from a closed vocabulary (`ok`, or an error code); None: it goes on."""
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What the ledger says about a mark."""
+
+    session_id: str
+    leg: int
+    granted: int
+    refusal: Refusal | None = None
+    """Why not all that was wanted is granted, or that the key has been disabled."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the ledger."""
+
+    session_id: str
+    leg: int
+    key_id: str
+    account: str
+    dialect: str
+    provider: str
+    model: str | None
+    price_per_hour_usd: Decimal
+    node: str
+    began_at_s: float
+    ended_at_s: float | None
+    status: Status
+    ending: str | None
+    cycles: int
+    granted: int
+    audio_ms: int
+    connected_ms: int
+    provider_ms: int | None
+
+
+Group = Literal["key", "account", "provider", "model", "day", "session"]
+
+
+class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines, and added up by what."""
+
+    by: tuple[Group, ...] = ("key", "provider", "model")
+    account: str | None = None
+    key_id: str | None = None
+    provider: str | None = None
+    since_s: float | None = None
+    """Streams that began then or later, Unix time."""
+    until_s: float | None = None
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A sum over lines, exact."""
+
+    group: dict[str, str]
+    """The query's `by` → value."""
+    sessions: int
+    cycles: int
+    audio_ms: int
+    connected_ms: int
+    amount_usd: Decimal
+    """Rounded to twelve decimals for display; the ledger adds integers."""
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """One act of administration."""
+
+    at_s: float
+    actor: str
+    """`cli`, `admin`, or a key's id."""
+    action: str
+    """`key.create`, `key.disable`, `key.rotate`, `key.update`, `token.mint`, …"""
+    subject: str
+    """A key's id or a token's jti; never a secret."""
+    detail: dict[str, str]
+
+
+class Store(Protocol):
+    """See the module's docstring. Every method may raise `StoreUnavailable`."""
+
+    def migrate(self) -> None:
+        """Bring the schema to this version, forward only.
+
+        Raises:
+            NewerSchema: the database is ahead of this version.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+
+    def add_key(self, key: Key, hash: bytes, audit: Audit) -> None: ...
+
+    def set_key(self, key: Key, audit: Audit, hash: bytes | None = None) -> None:
+        """Replace a key's record; ``hash``: its secret has been rotated."""
+
+    def keys(self, account: str | None = None) -> list[Key]: ...
+
+    def key(self, key_id: str) -> tuple[Key, bytes] | None:
+        """A key's record and the keyed hash of its secret."""
+
+    def open(self, opening: Opening) -> Opened | Refusal: ...
+
+    def settle(self, node: Node, marks: Sequence[Mark]) -> list[Settled]: ...
+
+    def heartbeat(self, node: Node) -> bool:
+        """Renew the lease of the node and its open lines; False: it has been swept, its places are gone."""
+
+    def sweep(self) -> int:
+        """Close what dead nodes left open. Returns how many lines. Also forgets burnt tokens that have expired."""
+
+    def usage(self, query: UsageQuery) -> list[UsageRow]: ...
+
+    def total(self, query: UsageQuery) -> UsageRow:
+        """The same lines added up to one row; ``by`` is ignored."""
+
+    def lines(self, session_id: str) -> list[Line]: ...
+
+    def audit(self, entry: Audit) -> None: ...
+
+    def audits(self, limit: int = 100) -> list[Audit]: ...
