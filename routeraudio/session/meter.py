@@ -1,20 +1,25 @@
-"""The meter reads along: audio seconds by samples, 5-second cycles, and the clock of an idle or endless session."""
+"""The meter reads along: how much audio a client has sent, and the clock of an idle or endless session."""
 
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import ClientFault, CloseCode
+from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.policy.limits import Limits
-from routeraudio.policy.pricing import CYCLE_S, cycles
+from routeraudio.session.tab import Tab
+
+LOOK_S: Final = 5.0
+"""Between two looks at the clock: how late an idle session may be noticed."""
 
 
 class Meter:
     """Counts one session's audio.
 
     Args:
-        on_limit: called once with the fault when the session has been idle, or has lasted, too long.
+        tab: says when the session must end for its key's sake.
+        on_limit: called once with the fault when that happens, or the session has been idle, or has lasted, too long.
         is_held: whether the client is kept from sending, so that its silence is not its own.
     """
 
@@ -23,12 +28,14 @@ class Meter:
         source: AudioFormat,
         limits: Limits,
         *,
-        on_limit: Callable[[ClientFault], None],
+        tab: Tab,
+        on_limit: Callable[[Fault], None],
         is_held: Callable[[], bool],
     ) -> None:
         self.received_bytes = 0
         self._source = source
         self._limits = limits
+        self._tab = tab
         self._on_limit = on_limit
         self._is_held = is_held
         self._signs_of_life = 0
@@ -46,18 +53,18 @@ class Meter:
         """Audio received, whole milliseconds; 0 for containers, whose duration only a decoder knows."""
         return self._source.duration_ms(self.received_bytes) if self._source.is_raw else 0
 
-    @property
-    def cycles(self) -> int:
-        """Cycles begun."""
-        return cycles(self.audio_ms)
-
     async def run(self) -> None:
-        """Watch the clock until the session ends. Looks once a cycle, so that the hot path needs no clock."""
+        """Watch the clock until the session ends. Looks now and then, so that the hot path needs no clock."""
         began_s = quiet_since_s = trio.current_time()
         seen = (0, 0)
-        look_s = min(CYCLE_S, self._limits.idle_s / 4)
+        look_s = min(LOOK_S, self._limits.idle_s / 4)
         while True:
-            await trio.sleep(look_s)
+            try:
+                with trio.move_on_after(look_s):
+                    await self._tab.revoked()
+            except Fault as fault:
+                self._on_limit(fault)
+                return
             now_s = trio.current_time()
             now_seen = (self.received_bytes, self._signs_of_life)
             if now_seen != seen or self._is_held():

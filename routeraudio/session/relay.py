@@ -22,6 +22,7 @@ from routeraudio.model.errors import Fault
 from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Ready, Usage, moved
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter
+from routeraudio.session.charge import Charge
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.link import Link
 from routeraudio.session.streams import Dialler
@@ -63,6 +64,7 @@ class Relay:
     """A session's side towards its provider.
 
     Args:
+        charge: counts what is sent, and says how far it may go.
         title: the provider as people write it.
         is_raw: also pass the vendor's messages on as they came.
         another: makes the adapter of a further connection; None: there will be none.
@@ -78,6 +80,7 @@ class Relay:
         deliver: Deliver,
         limits: Limits,
         *,
+        charge: Charge,
         title: str,
         is_raw: bool,
         another: Callable[[], Adapter] | None = None,
@@ -86,6 +89,7 @@ class Relay:
         self._dial = dial
         self._deliver = deliver
         self._limits = limits
+        self._charge = charge
         self._title = title
         self._is_raw = is_raw
         self._another = another
@@ -121,12 +125,16 @@ class Relay:
     # The stage.
 
     def step(self, command: Command) -> bool:
-        """See `Link`. Must wait while the provider does not read."""
+        """See `Link`. Must wait while the provider does not read, and for the grant of the next cycle."""
         if isinstance(command, bytes):
+            if self._charge.is_cut:
+                return True
             self.sent_bytes += len(command)
             if self._pause is not None:
                 self._listen_for_pause(command, self._pause)
-        elif command is Control.FINISH:
+            may_go_on = self._charge.sent(self.sent_bytes)
+            return self._current.take(command) and may_go_on
+        if command is Control.FINISH:
             self._is_finishing = True
         return self._current.take(command)
 
@@ -138,6 +146,7 @@ class Relay:
         """
         await self._current.ready()
         await self._current.flushed()
+        await self._charge.room()
 
     async def run(self) -> None:
         """Dial, then serve the link until cancelled. The session calls `aclose` afterwards.
@@ -152,11 +161,6 @@ class Relay:
             if self._session_s is not None and self._another is not None:
                 nursery.start_soon(self._rotate, nursery, opened_s, self._session_s, self._another)
             await self._tend(self._current)
-
-    @property
-    def sent_ms(self) -> int:
-        """Audio sent, whole milliseconds; 0 for containers, whose duration only a decoder knows."""
-        return self._audio_format.duration_ms(self.sent_bytes) if self._audio_format.is_raw else 0
 
     @property
     def usage(self) -> Usage | None:

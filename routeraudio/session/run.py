@@ -25,12 +25,14 @@ from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter
+from routeraudio.session.charge import Charge
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.ingest import ClientGone, Ingest
 from routeraudio.session.link import Link
 from routeraudio.session.meter import Meter
 from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, MessageStream
+from routeraudio.session.tab import NoTab, Tab
 from routeraudio.session.transcode import Transcode
 
 E = TypeVar("E", bound=BaseException)
@@ -59,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the adapter of a further connection, for vendors that end connections by the clock."""
     session_s: float | None = None
     """When they do."""
+    tab: Tab = NoTab()
+    """What the session is charged to. The session closes it."""
 
 
 class Session:
@@ -68,13 +72,18 @@ class Session:
         self._plan = plan
         self._client = client
         self._because: Fault | None = None
+        self._began_s = 0.0
         options = plan.options
         self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume_upstream)
+        self._charge = Charge(
+            plan.tab, plan.adapter.audio_format, position_ms=self._container_ms, on_refused=self.finish
+        )
         self._relay = Relay(
             plan.adapter,
             dial,
             self._deliver,
             limits,
+            charge=self._charge,
             title=plan.title,
             is_raw=not options.parse_json,
             another=plan.another,
@@ -88,7 +97,9 @@ class Session:
             room_bytes=room_bytes(options.audio, limits.stage_audio_s),
             on_room=client.resume,
         )
-        self._meter = Meter(options.audio, limits, on_limit=self.finish, is_held=self._is_client_held)
+        self._meter = Meter(
+            options.audio, limits, tab=plan.tab, on_limit=self.finish, is_held=self._is_client_held
+        )
         self._ingest = Ingest(client, plan.dialect, self._audio, self._meter)
 
     def finish(self, because: Fault | None = None) -> None:
@@ -106,7 +117,7 @@ class Session:
 
         Owns both streams. Raises nothing of its own; when cancelled, tells the client 1012 without waiting.
         """
-        began_s = trio.current_time()
+        self._began_s = trio.current_time()
         log.info("session_started", **self._names())
         fault: Fault | ClientGone | None = Overloaded("cancelled", close_code=CloseCode.RESTART)
         try:
@@ -114,10 +125,11 @@ class Session:
         finally:
             # After `_tell` this changes nothing; a cancelled session gets its one chance to say why.
             self._client.close(CloseCode.RESTART)
-            self._report(fault, trio.current_time() - began_s)
+            self._report(fault)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._client.aclose)
                 nursery.start_soon(self._relay.aclose)
+                nursery.start_soon(self._settle_tab, fault)
 
     async def _serve(self) -> Fault | ClientGone | None:
         """The error boundary: run the stages until one of them says that it is over; None: all went well."""
@@ -178,12 +190,15 @@ class Session:
         is_heard_out = isinstance(self._deliver.ending, Finished)
         finalised_ms = received_ms if is_heard_out else min(self._relay.finalised_ms, received_ms)
         return Summary(
-            received_ms, min(self._relay.sent_ms, received_ms), finalised_ms, self._relay.connections
+            received_ms, min(self._charge.sent_ms, received_ms), finalised_ms, self._relay.connections
         )
 
     def _bug(self, error: Exception) -> InternalFault:
         log.error("session_bug", request_id=self._plan.request_id, **_where(error))
         return InternalFault(self._plan.request_id)
+
+    def _container_ms(self, sent_bytes: int) -> int:  # noqa: ARG002
+        return 0
 
     def _resume_upstream(self) -> None:
         self._relay.resume()
@@ -200,16 +215,20 @@ class Session:
             "model": options.model,
         }
 
-    def _report(self, fault: Fault | ClientGone | None, duration_s: float) -> None:
+    async def _settle_tab(self, fault: Fault | ClientGone | None) -> None:
+        usage = self._relay.usage
+        await self._plan.tab.close(
+            audio_ms=self._charge.sent_ms,
+            connected_ms=round((trio.current_time() - self._began_s) * 1000),
+            provider_ms=usage.audio_ms if usage else None,
+            ending=_ending(fault),
+        )
+
+    def _report(self, fault: Fault | ClientGone | None) -> None:
         """One line per session, without a word of what was said in it."""
         usage = self._relay.usage
-        ending: dict[str, object]
-        if isinstance(fault, ClientGone):
-            ending = {"close_code": fault.how.code, "error": "client_gone"}
-        elif fault is None:
-            ending = {"close_code": int(CloseCode.NORMAL), "error": None}
-        else:
-            ending = {"close_code": int(fault.close_code), "error": fault.code}
+        ending: dict[str, object] = {"close_code": _close_code(fault), "error": fault and _ending(fault)}
+        if isinstance(fault, Fault):
             if fault.code in OUR_OWN_WORDS:
                 ending["why"] = fault.message
             else:
@@ -219,11 +238,25 @@ class Session:
             "session_ended",
             **self._names(),
             **ending,
-            duration_s=round(duration_s, 3),
+            duration_s=round(trio.current_time() - self._began_s, 3),
             audio_ms=self._meter.audio_ms,
-            cycles=self._meter.cycles,
+            cycles=self._charge.cycles,
             upstream_audio_ms=usage.audio_ms if usage else None,
         )
+
+
+def _close_code(fault: Fault | ClientGone | None) -> int | None:
+    """What the client's connection was closed with."""
+    if isinstance(fault, ClientGone):
+        return fault.how.code
+    return int(CloseCode.NORMAL if fault is None else fault.close_code)
+
+
+def _ending(fault: Fault | ClientGone | None) -> str:
+    """How a session ended, in one word for logs and the ledger."""
+    if fault is None:
+        return "ok"
+    return "client_gone" if isinstance(fault, ClientGone) else fault.code
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

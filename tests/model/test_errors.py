@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from routeraudio.model.errors import (
+    BudgetUsedUp,
     ClientFault,
     CloseCode,
     ConfigFault,
@@ -12,6 +13,7 @@ from routeraudio.model.errors import (
     Fault,
     InternalFault,
     Overloaded,
+    Unavailable,
     UpstreamFault,
     forbidden,
     invalid_parameter,
@@ -25,6 +27,8 @@ FAULTS: list[tuple[Fault, type[Fault], str, int]] = [
     (UpstreamFault("m"), UpstreamFault, "provider_error", 4040),
     (UpstreamFault("m", code="provider_unreachable"), UpstreamFault, "provider_unreachable", 4040),
     (Overloaded("m"), Overloaded, "rate_limited", 1013),
+    (BudgetUsedUp("m"), BudgetUsedUp, "rate_limited", 1013),
+    (Unavailable("m"), Unavailable, "rate_limited", 1013),
     (Overloaded("m", close_code=CloseCode.RESTART), Overloaded, "rate_limited", 1012),
 ]
 
@@ -73,7 +77,7 @@ def test_codes_of_the_reference() -> None:
     )
     assert {int(code) for code in CloseCode} == {
         *(1000, 1003, 1008, 1009, 1011, 1012, 1013),
-        *(3000, 3003, 3008, 4040),
+        *(3000, 3003, 3008, 4040, 4402),
     }
     assert not {1004, 1005, 1006, 1015} & {int(code) for code in CloseCode}, "RFC 6455 7.4.1: never sent"
 

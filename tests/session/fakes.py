@@ -9,12 +9,56 @@ from collections.abc import Sequence
 
 import trio
 
+from routeraudio.model.errors import Fault
 from routeraudio.model.message import Message
-from routeraudio.providers.base import Dial
+from routeraudio.providers.base import Adapter, Dial
+from routeraudio.session.charge import Charge
 from routeraudio.session.streams import Closed, Listener
+from routeraudio.session.tab import NoTab, Tab
 
 CLOSE_S = 2.0
 """How long a fake waits for the peer's part of the closing, unless told otherwise."""
+
+
+class FakeTab:
+    """A tab that grants what the test says."""
+
+    def __init__(self, granted: float) -> None:
+        self.granted = granted
+        self.marks: list[int] = []
+        self.waited: list[int] = []
+        self.closings: list[dict[str, object]] = []
+        self.fault: Fault | None = None
+        self._answer = trio.Event()
+
+    def grant(self, cycles: float) -> None:
+        self.granted = cycles
+        self._answer.set()
+        self._answer = trio.Event()
+
+    def refuse(self, fault: Fault) -> None:
+        self.fault = fault
+        self._answer.set()
+
+    def begun(self, cycles: int) -> None:
+        self.marks.append(cycles)
+
+    async def wait_granted(self, cycles: int) -> None:
+        self.waited.append(cycles)
+        await self._answer.wait()
+        if self.fault is not None:
+            raise self.fault
+
+    async def revoked(self) -> None:
+        await trio.sleep_forever()
+
+    async def close(self, **closing: object) -> None:
+        self.closings.append(closing)
+
+
+def uncharged(adapter: Adapter, tab: Tab | None = None) -> Charge:
+    """A charge that nobody pays."""
+    return Charge(tab or NoTab(), adapter.audio_format, position_ms=lambda _: 0, on_refused=lambda _: None)
 
 
 class FakeStream:

@@ -15,6 +15,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.session.ingest import PIECE_BYTES, ClientGone, Ingest
 from routeraudio.session.link import Link
 from routeraudio.session.meter import Meter
+from routeraudio.session.tab import NoTab
 from tests.session.fakes import FakeStream
 
 
@@ -49,7 +50,9 @@ class Ingesting:
             room_bytes=room_bytes,
             on_room=self.client.resume,
         )
-        self.meter = Meter(PCM_16K_MONO, Limits(), on_limit=lambda fault: None, is_held=lambda: False)
+        self.meter = Meter(
+            PCM_16K_MONO, Limits(), tab=NoTab(), on_limit=lambda fault: None, is_held=lambda: False
+        )
         self.stage = Ingest(self.client, Shorthand(), self._link, self.meter)
 
     def _step(self, command: Command) -> bool:

@@ -20,7 +20,7 @@ from routeraudio.session.streams import Dialler, Refused
 from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import CHUNK, options, settled, short
-from tests.session.fakes import FakeDialler, FakeStream
+from tests.session.fakes import FakeDialler, FakeStream, uncharged
 
 
 class Relaying:
@@ -38,6 +38,7 @@ class Relaying:
             FakeDialler(self.upstream) if dial is None else dial,
             self.deliver,
             limits,
+            charge=uncharged(adapter),
             title="Fake",
             is_raw=not parse_json,
         )
