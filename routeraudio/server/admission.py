@@ -4,14 +4,21 @@ Unauthenticated connections are bounded per address too; authenticated ones are 
 opens all its sessions from one address and answers for them with its key.
 """
 
+import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import trio
 
 from routeraudio.model.errors import CloseCode, Overloaded
+from routeraudio.policy.keys import Priority
 from routeraudio.policy.limits import Limits
+
+RESERVED_SHARES: Final[dict[Priority, int]] = {"high": 0, "normal": 20, "low": 5}
+"""One in so many places is kept free of this class for those above it; 0: none. The lowest is refused first: at four
+fifths of the capacity, the usual one at nineteen twentieths. A daemon of few places keeps none."""
 
 
 class Ticket:
@@ -30,8 +37,9 @@ class Ticket:
         Raises:
             Overloaded: too many from there have not shown a key yet.
         """
-        self._admission.count_address(address)
-        self._address = address
+        counted = neighbourhood(address)
+        self._admission.count_address(counted)
+        self._address = counted
 
     def authenticated(self) -> None:
         """The connection has shown a good key."""
@@ -43,6 +51,15 @@ class Ticket:
         """The connection has ended."""
         self.authenticated()
         self._admission.connections -= 1
+
+
+def neighbourhood(address: str) -> str:
+    """What counts as one address: all of an IPv6 /64, which is what one customer is given (RFC 6177)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 class Admission:
@@ -79,15 +96,18 @@ class Admission:
             ticket.leave()
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, priority: Priority = "normal") -> Iterator[None]:
         """A place for a session.
+
+        Args:
+            priority: the key's class: lower ones find the daemon full earlier.
 
         Raises:
             Overloaded: there is none, or the daemon is stopping.
         """
         if self.is_draining:
             raise Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
-        if self.sessions >= self.sessions_max:
+        if self.sessions >= self.places(priority):
             raise Overloaded("the daemon serves as many sessions as it may; try again later")
         self.sessions += 1
         try:
@@ -97,6 +117,11 @@ class Admission:
             if not self.sessions:
                 self._emptied.set()
                 self._emptied = trio.Event()
+
+    def places(self, priority: Priority) -> int:
+        """How many sessions may run when one of this class wants to begin."""
+        share = RESERVED_SHARES[priority]
+        return self.sessions_max - (self.sessions_max // share if share else 0)
 
     async def emptied(self) -> None:
         """Wait until no session runs."""

@@ -1,5 +1,8 @@
 """Places are taken and given back; none is ever given twice or kept."""
 
+from contextlib import ExitStack
+from typing import get_args
+
 import msgspec
 import pytest
 import trio
@@ -8,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from trio.testing import MockClock
 
 from routeraudio.model.errors import CloseCode, Overloaded
+from routeraudio.policy.keys import Priority
 from routeraudio.policy.limits import Limits
-from routeraudio.server.admission import Admission, Ticket
+from routeraudio.server.admission import Admission, Ticket, neighbourhood
 
 LIMITS = msgspec.structs.replace(
     Limits(), connections_max=6, connections_unauthenticated_max=4, connections_per_address_max=2
@@ -143,3 +147,44 @@ async def test_emptied_waits_for_the_last_session(autojump_clock: MockClock) -> 
         began_s = trio.current_time()
         await admission.emptied()
         assert trio.current_time() - began_s == pytest.approx(6)
+
+
+async def test_the_lowest_class_is_refused_first() -> None:
+    """As the daemon fills up, low, then normal, then high keys find it full."""
+    admission = Admission(LIMITS, 20)
+    refused: list[tuple[int, str]] = []
+    with ExitStack() as stack:
+        for taken in range(21):
+            for priority in get_args(Priority):
+                if taken >= admission.places(priority):
+                    with pytest.raises(Overloaded), admission.session(priority):
+                        pass
+                    refused.append((taken, priority))
+            if taken < 20:
+                stack.enter_context(admission.session("high"))
+    first = {priority: min(at for at, name in refused if name == priority) for _, priority in refused}
+    assert first == {"low": 16, "normal": 19, "high": 20}
+    assert admission.sessions == 0
+
+
+@pytest.mark.parametrize("priority", get_args(Priority))
+async def test_a_small_daemon_keeps_no_place_free(priority: Priority) -> None:
+    """With few places everybody may have every one."""
+    assert Admission(LIMITS, 3).places(priority) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_address(address: str, counted: str) -> None:
+    """An IPv6 customer has a whole /64 and could otherwise come from everywhere in it."""
+    assert neighbourhood(address) == counted
