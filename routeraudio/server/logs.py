@@ -15,11 +15,35 @@ from routeraudio.config.schema import Log
 _QUIET: Final = ("websockets", "trio-websocket", "hypercorn", "quart", "quart.app", "asyncio")
 """Their debug lines print URLs and headers, their error lines print exception texts."""
 
+_ACCEPTING: Final = "trio.serve_listeners"
+"""Where Trio tells, ten times a second, that there is no descriptor left to accept a connection with."""
+
+ACCEPTING_S: Final = 10.0
+"""Between two lines about it."""
+
+
+class _NoDescriptors(logging.Handler):
+    """One plain line now and then instead of a traceback for every attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at_s = -ACCEPTING_S
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.created - self._said_at_s < ACCEPTING_S:
+            return
+        self._said_at_s = record.created
+        error = record.exc_info[1] if record.exc_info else None
+        why = error.strerror if isinstance(error, OSError) else None
+        structlog.get_logger(__name__).error("cannot_accept", why=(why or "unknown").lower())
+
 
 def configure(settings: Log) -> None:
     """Set up logging for the whole process."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    accepting = logging.getLogger(_ACCEPTING)
+    accepting.handlers, accepting.propagate = [_NoDescriptors()], False
     is_console = settings.format == "console" or (settings.format is None and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -1,5 +1,6 @@
 """What the log may say, and what it must never say."""
 
+import errno
 import json
 import logging
 import random
@@ -72,6 +73,19 @@ def test_a_new_configuration_reaches_old_loggers(capsys: pytest.CaptureFixture[s
     logs.configure(Log(level="error", format="json"))
     log.info("second")
     assert "second" not in capsys.readouterr().err
+
+
+def test_no_descriptors_left_is_one_line(capsys: pytest.CaptureFixture[str], restored: None) -> None:
+    """What Trio tells with a traceback, again and again, becomes one line that says what is missing."""
+    logs.configure(Log(format="json"))
+    for _ in range(20):
+        try:
+            raise OSError(errno.EMFILE, "Too many open files")
+        except OSError:
+            logging.getLogger("trio.serve_listeners").error("accept returned EMFILE", exc_info=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["level"], event["why"]) == ("cannot_accept", "error", "too many open files")
 
 
 @pytest.mark.parametrize(
