@@ -35,7 +35,10 @@ def _table(found: tuple[Language, ...]) -> Table:
     for language in found:
         offers = [
             f"{provider}: {', '.join(offer.model for offer in offered)}"
-            for provider, offered in groupby(language.offers, key=lambda offer: offer.provider)
+            + ("" if code == language.code else f" (as {code})")
+            for (provider, code), offered in groupby(
+                language.offers, key=lambda offer: (offer.provider, offer.code)
+            )
         ]
         table.add_row(language.code, language.name, language.native_name, "\n".join(offers))
     return table

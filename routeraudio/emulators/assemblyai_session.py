@@ -41,7 +41,7 @@ SHORT_FRAMES_MAX: Final = 48
 
 MESSAGE_BYTES_MAX: Final = 131_072
 
-LEAD_MS: Final = 20_000
+LEAD_MS: Final = 10_000
 """How far audio may run ahead of real time. Seven seconds at ten times the speed were accepted; where it ends is a
 guess."""
 

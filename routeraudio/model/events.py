@@ -33,6 +33,8 @@ class Partial(msgspec.Struct, frozen=True):
     end_ms: int
     words: tuple[Word, ...] | None = None
     """None where the vendor gives no word detail."""
+    channel: int | None = None
+    """From 0, with `Options.multichannel`: each channel has utterances and turns of its own. None: all are mixed."""
 
 
 class Final(msgspec.Struct, frozen=True):
@@ -42,12 +44,14 @@ class Final(msgspec.Struct, frozen=True):
     start_ms: int
     end_ms: int
     words: tuple[Word, ...] | None = None
+    channel: int | None = None
 
 
 class TurnEnd(msgspec.Struct, frozen=True):
     """The vendor says that the speaker's turn is over. Comes after the final of that turn."""
 
     end_ms: int
+    channel: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -95,17 +99,29 @@ class Summary(msgspec.Struct, frozen=True):
 Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished | Summary
 
 
-def moved(event: Event, by_ms: int) -> Event:
-    """``event`` on a timeline that began ``by_ms`` earlier."""
-    if not by_ms:
+def moved(event: Event, by_ms: int, generation: int = 0) -> Event:
+    """``event`` of a later connection as part of the session.
+
+    Every connection counts its speakers anew, and nobody can tell whether its first is the first of the one before.
+    So from the second connection on labels say whose they are: `0` becomes `1.0`, then `2.0`.
+
+    Args:
+        by_ms: where the connection's audio begins on the session's timeline.
+        generation: how many connections came before.
+    """
+    if not (by_ms or generation):
         return event
     if isinstance(event, Partial | Final):
         words = event.words
         if words is not None:
-            words = tuple(
-                Word(word.text, word.start_ms + by_ms, word.end_ms + by_ms, word.speaker) for word in words
-            )
-        return type(event)(event.text, event.start_ms + by_ms, event.end_ms + by_ms, words)
+            prefix = f"{generation}." if generation else ""
+            words = tuple(_moved(word, by_ms, prefix) for word in words)
+        return type(event)(event.text, event.start_ms + by_ms, event.end_ms + by_ms, words, event.channel)
     if isinstance(event, TurnEnd):
-        return TurnEnd(event.end_ms + by_ms)
+        return TurnEnd(event.end_ms + by_ms, event.channel)
     return event
+
+
+def _moved(word: Word, by_ms: int, prefix: str) -> Word:
+    speaker = None if word.speaker is None else prefix + word.speaker
+    return Word(word.text, word.start_ms + by_ms, word.end_ms + by_ms, speaker)

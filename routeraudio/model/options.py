@@ -22,5 +22,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Silence that closes an utterance, 0–10000."""
     summary: bool = False
     """The last message before the close tells what became of the audio."""
+    multichannel: bool = False
+    """Transcripts say their channel, where the provider can; else, and without it, channels are mixed."""
     parse_json: bool = True
     """False: the client gets the vendor's messages byte for byte."""
+
+    @property
+    def wants_channels(self) -> bool:
+        """Whether channels are to be told apart: there are several, and raw audio says where each is."""
+        return self.multichannel and self.audio.is_raw and self.audio.channels > 1

@@ -27,14 +27,15 @@ import msgspec
 
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Fault, UpstreamFault, unauthorized
-from routeraudio.model.events import Event, Failed, Finished, Notice, Ready, Usage
+from routeraudio.model.events import Event, Finished, Notice, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
 from routeraudio.providers.assemblyai_turns import Turn, Turns
-from routeraudio.providers.assemblyai_wish import CAPABILITIES, TITLE, check, model_of, parameters, target
-from routeraudio.providers.base import Credential, Dial, Entry, Leg, header_secret, refusal
-from routeraudio.providers.chunks import Chunker
-from routeraudio.providers.timeline import Timeline, milliseconds
+from routeraudio.providers.assemblyai_wish import TITLE, check, model_of, parameters, target
+from routeraudio.providers.base import Credential, Dial, Entry, Leg, Pace, key_header, refusal
+from routeraudio.providers.chunks import Chunker, Samples
+from routeraudio.providers.connection import Connection
+from routeraudio.providers.timeline import milliseconds
 
 TERMINATE: Final = '{"type":"Terminate"}'
 FORCE_ENDPOINT: Final = '{"type":"ForceEndpoint"}'
@@ -61,7 +62,11 @@ _REFUSED: Final = frozenset({1008, 4001})
 _ABOUT_THE_KEY: Final = re.compile(r"authori[sz]|api key|signature|token", re.IGNORECASE)
 _ABOUT_THE_NUMBER: Final = re.compile(r"too many|concurren|rate limit", re.IGNORECASE)
 
-_PACE: Final = (3007, "transmission rate")
+_AHEAD: Final = Pace(burst_s=5.0)
+"""Seven seconds at ten times the speed were accepted (recorded); sustained, faster than real time is refused. Where
+exactly is not published: this stays on the safe side."""
+
+_TOO_FAST: Final = (3007, "transmission rate")
 """Code and words for audio that comes too fast; with other words the code is about our chunks."""
 
 
@@ -90,17 +95,16 @@ _Message = Turn | _Begin | _Heartbeat | _Termination | _Error
 _DECODER: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(_Message)
 
 
-class AssemblyAI:
+class AssemblyAI(Connection):
     """One connection."""
 
     is_ready_when_opened = False
     """`Begin` says that it is ready."""
+    _tick_s = _TICK_S
 
     def __init__(self, leg: Leg) -> None:
         options = leg.options
-        self._leg = leg
-        self._audio_format = target(options.audio)
-        self._line = Timeline(self._audio_format, leg.offset_ms)
+        super().__init__(leg, target(options.audio))
         self._turns = Turns(
             self._line,
             model_of(options),
@@ -109,23 +113,16 @@ class AssemblyAI:
             partials=options.partial_results,
         )
         self._chunker = _chunker(self._audio_format)
-        self._half_sample = b""
-        self._is_finishing = False
-        self._is_over = False
-        self._due_s: float | None = None
-        self._quiet_ticks = -1
-        """Whole tick intervals without audio. -1: audio since the last tick."""
+        audio = self._audio_format
+        self._samples = Samples(audio.bytes_per_step if audio.is_raw else 1)
         # A second of patience with the network, then the silence that ends a turn.
         self._quiet_ticks_max = 1 + -(-options.endpointing_ms // 1000)
 
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
-
     def dial(self) -> Dial:
+        # The raw key, or a temporary token in its place (as the Python SDK sends it): "Bearer" would be refused.
         return Dial(
             wire.url(self._leg.url, "/v3/ws", parameters(self._leg.options, self._audio_format)),
-            headers=(*_authorization(self._leg.credential), ("AssemblyAI-Version", _VERSION)),
+            headers=(*key_header(self._leg.credential, TITLE), ("AssemblyAI-Version", _VERSION)),
         )
 
     def refused(self, status: int, body: bytes) -> Fault:
@@ -133,29 +130,21 @@ class AssemblyAI:
         credential = self._leg.credential
         return refusal(TITLE, status, credential=credential, words=_refusal_words(body, credential))
 
-    def opened(self) -> Sequence[Message]:
-        return ()
-
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
         self._line.sent(len(chunk))
         self._quiet_ticks = -1
-        return self._chunker.push(self._whole_samples(chunk))
+        return self._chunker.push(self._samples.push(chunk))
 
     def finalize(self) -> Sequence[Message]:
         if self._is_finishing or not self._line.has_client_audio:
             return ()
         return (*self._rest(is_last=False), FORCE_ENDPOINT)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         return (*self._rest(is_last=True), TERMINATE)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _read(self, message: Message) -> Sequence[Event]:
         match wire.read(_DECODER, message, title=TITLE):
             case Turn() as turn:
                 return self._turns.heard(turn)
@@ -171,37 +160,20 @@ class AssemblyAI:
             case Notice() as notice:
                 return (notice,)  # also SpeechStarted, Silence, Warning and SpeakerRevision: none is text
             case fault:
-                # Fatal, unless the client reads the vendor's messages itself.
-                return self._fail(fault) if self._leg.options.parse_json else ()
+                return self._broken(fault)
 
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         # `Termination` comes before the close. Without it nothing says that all audio was transcribed.
-        return () if self._is_over else self._fail(self._closing(code, reason))
+        return self._fail(self._closing(code, reason))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
+    def _ticked(self) -> Sequence[Message]:
         """End the turn when audio has stopped for as long as a turn may be silent: the vendor's clock stands still.
 
         No keepalive is needed: the line is dropped only with `inactivity_timeout`, which is not asked for.
         """
-        self._due_s = now_s + _TICK_S
-        if self._is_finishing or self._is_over:
-            return ()
-        self._quiet_ticks += 1
         return self.finalize() if self._quiet_ticks == self._quiet_ticks_max else ()
 
     # Audio.
-
-    def _whole_samples(self, audio: bytes) -> bytes:
-        """Behind half a sample at the end of a message there would be noise."""
-        if not self._audio_format.is_raw:
-            return audio
-        audio = self._half_sample + audio
-        end = len(audio) - len(audio) % self._audio_format.bytes_per_step
-        self._half_sample = audio[end:]
-        return audio[:end]
 
     def _rest(self, *, is_last: bool) -> list[bytes]:
         """What was too short for a message, with silence behind it.
@@ -209,11 +181,10 @@ class AssemblyAI:
         Who reads the vendor's own times must not find them shifted by silence. There it waits, and goes as it is at
         the end: one short message is borne (the JavaScript SDK sends one), one behind each `ForceEndpoint` is not.
         """
-        takes_silence = self._line.takes_silence and self._leg.options.parse_json
-        if self._line.takes_silence and not takes_silence and not is_last:
+        if self._line.takes_silence and not self._takes_silence and not is_last:
             return []
         rest = self._chunker.rest()
-        if rest and takes_silence:
+        if rest and self._takes_silence:
             rest += b"".join(self._line.silence(_CHUNK_MS[0]))
         return [rest] if rest else []
 
@@ -225,12 +196,10 @@ class AssemblyAI:
         if not self._is_finishing:
             return usage
         self._is_over = True
-        return [*self._turns.last_words(), *usage, Finished()]
+        return [*self._turns.end(), *usage, Finished()]
 
-    def _fail(self, fault: Fault) -> list[Event]:
-        """The end, with what was settled before it: text that was final is never lost."""
-        self._is_over = True
-        return [*self._turns.last_words(), Failed(fault)]
+    def _last_words(self) -> list[Event]:
+        return self._turns.last_words()
 
     def _closing(self, code: int | None, reason: str) -> Fault:
         credential = self._leg.credential
@@ -246,7 +215,7 @@ class AssemblyAI:
         is_refused = code in _REFUSED and _ABOUT_THE_KEY.search(said) is not None and not is_crowded
         if is_refused and credential is not None and credential.is_clients_own:
             return unauthorized(f"{TITLE} refused the API key you sent: {said}; check the key")
-        if code == _PACE[0] and _PACE[1] in said.lower():
+        if code == _TOO_FAST[0] and _TOO_FAST[1] in said.lower():
             return ClientFault(
                 f"{TITLE} takes audio no faster than it is spoken: {said}; send it at that pace",
                 code="rate_limited",
@@ -277,24 +246,13 @@ def _refusal_words(body: bytes, credential: Credential | None) -> str:
         return ""  # a proxy's HTML page, for example: the HTTP status says enough
 
 
-def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """The raw key, or a temporary token in its place (as the Python SDK sends it): "Bearer" would be refused.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("Authorization", secret),)
-
-
 ENTRY: Final = Entry(
     name="assemblyai",
     title=TITLE,
     default_url="wss://streaming.assemblyai.com",
     needs_key=True,
-    session_s=CAPABILITIES.session_s,
+    session_s=3 * 3600.0,  # `Begin` says when they end
+    pace=_AHEAD,
     adapter=AssemblyAI,
     check=check,
 )

@@ -68,6 +68,8 @@ class Turns:
         self._wants_partials = partials
         self._settled_ms = from_ms
         """Session position up to which text is final; nothing later reaches back before it."""
+        self._is_open = False
+        """A turn was told a final of, and not its end."""
         self._order = -1
         self._is_told = True
         self._settled: Turn | None = None
@@ -115,8 +117,17 @@ class Turns:
         has_words = bool(turn.words) or _joined(self._words) == text
         words, start_ms, end_ms = self._placed(turn.words or self._words, turn)
         self._settled_ms = end_ms
+        self._is_open = not turn.end_of_turn
         final = FinalText(text, start_ms, end_ms, (tuple(words) or None) if has_words else None)
         return [final, TurnEnd(end_ms)] if turn.end_of_turn else [final]
+
+    def end(self) -> list[Event]:
+        """The last words, and the turn's end whether the vendor said so or not."""
+        events = self.last_words()
+        if self._is_open:
+            self._is_open = False
+            events.append(TurnEnd(self._settled_ms))
+        return events
 
     @property
     def _is_held(self) -> bool:

@@ -6,29 +6,23 @@ from typing import Final
 import msgspec
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import ClientFault, invalid_parameter
 from routeraudio.model.options import Options
+from routeraudio.providers.advice import unknown_model, unsupported_language
 from routeraudio.providers.base import Capabilities
-from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
+from routeraudio.providers.models import Models, is_detection, load, spelled
 
 TITLE: Final = "AssemblyAI"
 
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le", "pcm_mulaw", "ogg_opus"),
-    has_turn_ends=True,
-    has_diarization=True,
-    session_s=10_800.0,
 )
-"""Mono only, at any rate from 8 to 96 kHz. WebM and MP3 are not taken. `Begin` says when the three hours end."""
+"""Mono only, at any rate from 8 to 96 kHz. WebM and MP3 are not taken."""
 
 _TURN_SILENCE_MS_MIN: Final = 50
 """The least silence that may be asked for (vendor's reference)."""
 
 _CONFIDENT_SILENCE_MS: Final = {"pro": 128, "universal": 400}
 """The vendor's own `min_turn_silence`, after which a turn ends that sounds complete."""
-
-_WIDEST_MODEL: Final = "whisper-rt"
-"""For languages the default model does not speak, where the client names no model: together they speak the most."""
 
 _MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -47,8 +41,7 @@ def check(options: Options) -> None:
     """
     model = model_of(options)
     if model == _NOT_SERVED or not _MODEL_NAME.fullmatch(model):
-        known = ", ".join(row.id for row in models().models)
-        raise invalid_parameter("model", f"{shown(model)} is no model; {TITLE} streams {known}")
+        raise unknown_model(TITLE, models(), model)
     spelled_language(model, options.language)
 
 
@@ -58,12 +51,8 @@ def models() -> Models:
 
 
 def model_of(options: Options) -> str:
-    """The model named, else the default, else, for a language that only the widest one speaks, that."""
-    if options.model is not None:
-        return options.model
-    default = models().default_model
-    is_beyond = not _speaks(default, options.language) and _speaks(_WIDEST_MODEL, options.language)
-    return _WIDEST_MODEL if is_beyond else default
+    """See `Models.chosen`."""
+    return models().chosen(options.model, options.language)
 
 
 def is_pro(model: str) -> bool:
@@ -147,11 +136,3 @@ def spelled_language(model: str, language: str) -> str:
     if found is None:
         raise unsupported_language(TITLE, models(), row, language)
     return found
-
-
-def _speaks(model: str, language: str) -> bool:
-    try:
-        spelled_language(model, language)
-    except ClientFault:
-        return False
-    return True

@@ -16,6 +16,10 @@ keeps audio back. A vendor that has no such message says so with `is_ready_when_
 `Failed` is the last event of every connection: after it nothing more is called. Text that was final is never
 lost because a socket fell: `closed()` turns what is pending into events too.
 
+`TurnEnd` comes where the vendor says that a turn is over, or, with vendors that leave it to us, where our rule says so.
+An answered `finalize()` ends none. `Finished` ends the open one, since nobody will speak on; `Failed` does not: the
+speaker may go on, on the next connection.
+
 Nothing here raises for what a vendor sends: broken messages become `Failed` with an `UpstreamFault`. Calling
 `audio()` after `finish()` is our own mistake and asserts.
 """
@@ -86,26 +90,44 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     sample_rates: tuple[int, ...] | None = None
     """Taken natively for raw encodings, Hz; None: any."""
     channels_max: int = 1
+    multichannel_max: int = 1
+    """Channels that are told apart; 1: none are."""
     otherwise: AudioFormat = PCM_16K_MONO
     """What everything else is transcoded to."""
-    has_partials: bool = True
-    has_words: bool = True
-    has_turn_ends: bool = False
-    has_diarization: bool = False
-    session_s: float | None = None
-    """The vendor ends a connection after this long; None: no limit that a session could meet."""
 
-    def target(self, source: AudioFormat) -> AudioFormat:
-        """The format the upstream is sent for a client that sends ``source``: untouched where possible."""
+    def target(self, source: AudioFormat, *, are_told_apart: bool = False) -> AudioFormat:
+        """The format the upstream is sent for a client that sends ``source``: untouched where possible.
+
+        Args:
+            are_told_apart: whether channels are to be kept for the vendor to tell apart (`Options.wants_channels`).
+        """
         if source.encoding not in self.encodings:
             return self.otherwise
         if not source.is_raw:
             return source
-        if source.channels > self.channels_max:
+        if source.channels > (self.multichannel_max if are_told_apart else self.channels_max):
             return self.otherwise
         if self.sample_rates is not None and source.sample_rate not in self.sample_rates:
             return self.otherwise
         return source
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast a vendor wants raw audio; who sends a file at full speed is refused in the middle of it."""
+
+    burst_s: float
+    """Audio that may be sent ahead of real time."""
+    rate: float = 1.0
+    """Times real time, in the long run."""
+
+    def wait_s(self, sent_ms: int, open_s: float) -> float:
+        """How long to wait before more audio may be sent; 0: none.
+
+        Args:
+            sent_ms: audio that this connection was sent.
+            open_s: for how long the connection has been ready.
+        """
+        return max(0.0, (sent_ms / 1000 - self.burst_s) / self.rate - open_s)
 
 
 class Adapter(Protocol):
@@ -175,6 +197,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     needs_key: bool
     session_s: float | None = None
     """The vendor ends a connection after this long, whatever is said: sessions are moved to a new one in time."""
+    pace: Pace | None = None
+    """None: audio may come as fast as the vendor reads."""
     adapter: Callable[[Leg], Adapter]
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.
@@ -209,3 +233,20 @@ def header_secret(credential: Credential, title: str) -> str:
     if not (secret and secret.isascii() and secret.isprintable()):
         raise unauthorized(f"the {title} API key is empty or holds characters that no key has")
     return secret
+
+
+def key_header(
+    credential: Credential | None, title: str, *, name: str = "Authorization", scheme: str = ""
+) -> tuple[tuple[str, str], ...]:
+    """The header that carries the key; none for a server without keys.
+
+    Args:
+        scheme: what stands before the key: `Bearer`; empty: nothing does.
+
+    Raises:
+        ClientFault: the key cannot stand in a header.
+    """
+    if credential is None:
+        return ()
+    secret = header_secret(credential, title)
+    return ((name, f"{scheme} {secret}" if scheme else secret),)

@@ -1,4 +1,4 @@
-"""Chunks of the size a vendor wants, whatever the client sends."""
+"""Pieces of the size a vendor wants, whatever the client sends."""
 
 
 class Chunker:
@@ -38,3 +38,24 @@ class Chunker:
         """What is held back, however short; nothing is, afterwards."""
         rest, self._held = self._held, b""
         return rest
+
+
+class Samples:
+    """Cuts audio where a sample ends: behind half a sample all the rest would be noise.
+
+    Args:
+        step_bytes: of one sampling instant; 1 for a container, which is cut anywhere.
+    """
+
+    def __init__(self, step_bytes: int) -> None:
+        self._step_bytes = step_bytes
+        self._held = b""
+
+    def push(self, audio: bytes) -> bytes:
+        """The whole samples of what has come; the rest waits for more."""
+        if not self._held and not len(audio) % self._step_bytes:
+            return audio
+        audio = self._held + audio
+        end = len(audio) - len(audio) % self._step_bytes
+        self._held = audio[end:]
+        return audio[:end]

@@ -5,7 +5,7 @@
 Documentation: https://developers.deepgram.com (2026-11), Python SDK 7.16.0.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,12 +13,13 @@ import msgspec
 
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
-from routeraudio.model.events import Event, Failed, Finished
+from routeraudio.model.events import Event, Finished
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Leg, header_secret, refusal
-from routeraudio.providers.models import Model, Models, is_detection, load, spelled, unsupported_language
-from routeraudio.providers.timeline import Timeline
+from routeraudio.providers.advice import unsupported_language
+from routeraudio.providers.base import Capabilities, Credential, Dial, Leg, key_header, refusal
+from routeraudio.providers.connection import Connection
+from routeraudio.providers.models import Model, Models, is_detection, load, spelled
 
 TITLE: Final = "Deepgram"
 
@@ -28,26 +29,15 @@ CLOSE_STREAM: Final = '{"type":"CloseStream"}'
 Parameters = Sequence[tuple[str, str]]
 
 
-class DeepgramConnection(ABC):
-    """The part of the adapter contract in which v1 and Flux do not differ."""
+class DeepgramConnection(Connection):
+    """What v1 and Flux do alike."""
 
     _path: str
-    _tick_s: float
-    """How often a quiet line is looked at."""
 
     def __init__(self, leg: Leg, capabilities: Capabilities) -> None:
-        self._audio_format = capabilities.target(leg.options.audio)
-        self._options = leg.options
+        audio = capabilities.target(leg.options.audio, are_told_apart=leg.options.wants_channels)
+        super().__init__(leg, audio)
         self._model = leg.options.model or models().default_model
-        self._leg = leg
-        self._line = Timeline(self._audio_format, leg.offset_ms)
-        self._settled_ms = leg.offset_ms
-        """Session position up to which text is settled; nothing later reaches back before it."""
-        self._is_finishing = False
-        self._is_over = False
-        self._due_s: float | None = None
-        self._quiet_ticks = -1
-        """Whole tick intervals without audio. -1: audio since the last tick; opening counts as audio."""
 
     # What the protocols fill in.
 
@@ -56,16 +46,8 @@ class DeepgramConnection(ABC):
         """Query parameters, always in the same order."""
 
     @abstractmethod
-    def _read(self, message: Message) -> Sequence[Event]:
-        """One vendor message, however broken."""
-
-    @abstractmethod
-    def _last_words(self) -> list[Event]:
-        """What becomes of the pending text now that nothing more will come."""
-
-    @abstractmethod
     def _quiet(self) -> Sequence[Message]:
-        """What a line needs that was quiet for `_quiet_ticks` whole intervals."""
+        """What a line needs that was quiet for `_quiet_ticks` whole intervals, at least one."""
 
     @property
     def _has_unsettled(self) -> bool:
@@ -73,10 +55,6 @@ class DeepgramConnection(ABC):
         return False
 
     # The contract.
-
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
 
     def dial(self) -> Dial:
         return Dial(
@@ -89,9 +67,6 @@ class DeepgramConnection(ABC):
             TITLE, status, credential=self._leg.credential, words=_refusal_words(body, self._leg.credential)
         )
 
-    def opened(self) -> Sequence[Message]:
-        return ()
-
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
         if not chunk:
@@ -100,52 +75,20 @@ class DeepgramConnection(ABC):
         self._quiet_ticks = -1
         return (chunk,)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         return (CLOSE_STREAM,)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        return () if self._is_over else self._read(message)
-
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         is_complete = self._is_finishing and code in wire.CLOSES_CLEAN and not self._has_unsettled
         return self._end() if is_complete else self._fail(self._closing(code, reason))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
-        self._due_s = now_s + self._tick_s
-        if self._is_finishing or self._is_over:
-            return ()
-        self._quiet_ticks += 1
+    def _ticked(self) -> Sequence[Message]:
         return self._quiet() if self._quiet_ticks > 0 else ()
-
-    # For the protocols.
-
-    @property
-    def _takes_silence(self) -> bool:
-        """Whether silence may be put in. Who reads the vendor's own times must not find them shifted."""
-        return self._line.takes_silence and self._options.parse_json
 
     def _end(self) -> list[Event]:
         events = [*self._last_words(), Finished()]
         self._is_over = True
         return events
-
-    def _fail(self, fault: Fault) -> list[Event]:
-        """The end, with what was settled before it: text that was final is never lost."""
-        events = [*self._last_words(), Failed(fault)]
-        self._is_over = True
-        return events
-
-    def _broken(self, fault: Fault) -> Sequence[Event]:
-        """A message that cannot be read is fatal, unless the client reads the vendor's messages itself."""
-        return self._fail(fault) if self._options.parse_json else ()
 
     def _closing(self, code: int | None, reason: str) -> Fault:
         is_clients_audio = self._audio_format == self._options.audio
@@ -218,11 +161,8 @@ def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]
     Raises:
         ClientFault: the key cannot stand in a header.
     """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    scheme = "Bearer" if _is_temporary_token(secret) else "Token"
-    return (("Authorization", f"{scheme} {secret}"),)
+    is_token = credential is not None and _is_temporary_token(credential.secret)
+    return key_header(credential, TITLE, scheme="Bearer" if is_token else "Token")
 
 
 def _is_temporary_token(secret: str) -> bool:

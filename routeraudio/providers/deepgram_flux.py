@@ -41,7 +41,6 @@ from routeraudio.providers.deepgram_connection import (
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le", "pcm_mulaw", "ogg_opus", "webm"),
     sample_rates=(8000, 16000, 24000, 44100, 48000),
-    has_turn_ends=True,
 )
 """Rates: changelog of 2025-10-16, which does not name 22050. WebM: changelog of 2026-01-13."""
 
@@ -109,6 +108,8 @@ class Flux(DeepgramConnection):
     def __init__(self, leg: Leg) -> None:
         super().__init__(leg, CAPABILITIES)
         self._eot_timeout_ms = min(max(leg.options.endpointing_ms, _EOT_TIMEOUT_MS[0]), _EOT_TIMEOUT_MS[1])
+        self._settled_ms = leg.offset_ms
+        """Session position up to which text is settled; nothing later reaches back before it."""
         self._turn: _TurnInfo | None = None
         """The open turn, if it has text."""
         self._ended_turn = -1

@@ -27,13 +27,13 @@ from typing import Final
 
 import msgspec
 
-from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault
-from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, TurnEnd, Word
+from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, TurnEnd, Word
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
-from routeraudio.providers.base import Adapter, Dial, Entry, Leg, refusal
+from routeraudio.providers.base import Adapter, Dial, Entry, Leg, Pace, refusal
+from routeraudio.providers.connection import Connection
 from routeraudio.providers.elevenlabs_line import Line
 from routeraudio.providers.elevenlabs_wire import (
     DECODER,
@@ -64,6 +64,10 @@ _COMMIT_SILENCE_MS: Final = 1000
 _COMMIT_MS_MIN: Final = 300
 """Audio that a commit needs, in the server's own words (seen)."""
 
+_AHEAD: Final = Pace(burst_s=5.0)
+"""Faster gives `rate_limited` or `queue_overflow`, and ends the session; where is not published. INFERRED: any client
+may be a few seconds late."""
+
 _TICK_S: Final = 3.0
 """How often a quiet line is looked at: a gap is at most two ticks, 6 s of the 10 s that the line lives."""
 
@@ -77,17 +81,16 @@ _UNPAIRED_MS: Final = 1000
 """Audio sent after which the timed twin of a commit is not waited for any more; it takes some 15 ms (seen)."""
 
 
-class Scribe:
+class Scribe(Connection):
     """One connection. A *segment* is what one commit covers: at most one `Final`, then a `TurnEnd`."""
 
     is_ready_when_opened = False
+    _tick_s = _TICK_S
 
     def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._options = leg.options
-        self._audio_format = target(leg.options.audio)
+        super().__init__(leg, target(leg.options.audio))
         self._silence_ms = silence_ms(leg.options)
-        self._line = Line(self._audio_format, leg.offset_ms, self._silence_ms)
+        self._line: Line = Line(self._audio_format, leg.offset_ms, self._silence_ms)
         self._settled_ms = leg.offset_ms
         """Session position up to which text is settled."""
         self._held: str | None = None
@@ -111,16 +114,9 @@ class Scribe:
         """The vendor's position where the client's audio ended."""
         self._said = ""
         """The last of `NOTHING_LEFT`: why the server will have closed."""
-        self._is_ready = self._is_finishing = self._is_over = False
-        self._due_s: float | None = None
-        self._quiet_ticks = -1
-        """Whole tick intervals without audio. -1: audio since the last tick; opening counts as audio."""
+        self._is_ready = False
 
     # What goes out.
-
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
 
     def dial(self) -> Dial:
         headers, token = authentication(self._leg.credential)
@@ -138,9 +134,6 @@ class Scribe:
         return refusal(
             TITLE, status, credential=credential, words=wire.words(refusal_words(body), credential)
         )
-
-    def opened(self) -> Sequence[Message]:
-        return ()
 
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
@@ -161,23 +154,15 @@ class Scribe:
             return self._line.quiet(_NOTICE_SILENCE_MS)
         return (self._line.message(is_commit=True),)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         self._said = ""
         self._end_ms = self._line.vendor_ms
         # Behind the last audio, silence shifts nobody's times.
         return (*self._line.quiet(_COMMIT_SILENCE_MS), self._line.message(is_commit=True))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
-        self._due_s = now_s + _TICK_S
-        if self._is_finishing or self._is_over or not self._is_ready:
-            return ()
-        self._quiet_ticks += 1
+    def _ticked(self) -> Sequence[Message]:
+        if not self._is_ready:
+            self._quiet_ticks = -1
         return self._quiet() if self._quiet_ticks > 0 else ()
 
     def _quiet(self) -> Sequence[Message]:
@@ -191,20 +176,13 @@ class Scribe:
         return self._line.hold()
 
     @property
-    def _takes_silence(self) -> bool:
-        """Whether silence may be put in. Who reads the vendor's own times must not find them shifted."""
-        return self._options.parse_json
-
-    @property
     def _can_commit(self) -> bool:
         """Whether there is something to commit, and enough of it, as far as can be known here."""
         return bool(self._open_text) and self._line.vendor_ms - self._committed_ms >= _COMMIT_MS_MIN
 
     # What comes in.
 
-    def received(self, message: Message) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _read(self, message: Message) -> Sequence[Event]:
         match wire.read(DECODER, message, title=TITLE):
             case Started(session_id=session_id):
                 return self._started(session_id)
@@ -219,12 +197,9 @@ class Scribe:
             case Notice():
                 return self._other(message)
             case broken:
-                # A broken message is fatal, unless the client reads the vendor's messages itself.
-                return self._fail(broken) if self._options.parse_json else ()
+                return self._broken(broken)
 
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         # Other clean closes say nothing: an idle line, a server that goes away politely.
         is_nothing_left = (self._said or reason) in NOTHING_LEFT and not self._open_text
         if self._is_finishing and code in wire.CLOSES_CLEAN and is_nothing_left:
@@ -359,18 +334,18 @@ class Scribe:
         return self._end() if self._is_finishing and not is_waiting else (Notice(said),)
 
     def _end(self) -> list[Event]:
-        return self._over(Finished())
-
-    def _fail(self, because: Fault) -> list[Event]:
-        return self._over(Failed(because))
-
-    def _over(self, end: Finished | Failed) -> list[Event]:
-        """The end, with what was settled before it: text that was final is never lost."""
+        had_open_text = bool(self._open_text) and self._is_open_text_settled
+        events = self._last_words()
+        if had_open_text:
+            events.append(TurnEnd(self._settled_ms))
         self._is_over = True
+        return [*events, Finished()]
+
+    def _last_words(self) -> list[Event]:
         text = self._open_text if self._is_open_text_settled else ""
         self._forget_open()
         events = self._unpaired()
-        return [*events, *([self._final(text, ())] if text else []), end]
+        return [*events, self._final(text, ())] if text else events
 
 
 def _adapter(leg: Leg) -> Adapter:
@@ -382,6 +357,7 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.elevenlabs.io",
     needs_key=True,
+    pace=_AHEAD,
     adapter=_adapter,
     check=check,
 )

@@ -4,16 +4,16 @@ import re
 from typing import Final
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
+from routeraudio.providers.advice import unknown_model, unsupported_language
 from routeraudio.providers.base import Capabilities
 from routeraudio.providers.elevenlabs_wire import TITLE
-from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
+from routeraudio.providers.models import Models, is_detection, load, spelled
 
 CAPABILITIES: Final = Capabilities(
-    encodings=("pcm_s16le",), sample_rates=(8000, 16000, 22050, 24000, 44100, 48000), has_turn_ends=True
+    encodings=("pcm_s16le",), sample_rates=(8000, 16000, 22050, 24000, 44100, 48000)
 )
-MULAW_CAPABILITIES: Final = Capabilities(encodings=("pcm_mulaw",), sample_rates=(8000,), has_turn_ends=True)
+MULAW_CAPABILITIES: Final = Capabilities(encodings=("pcm_mulaw",), sample_rates=(8000,))
 """Mu-law is taken at 8 kHz only, mono as everything. No containers at all. The length of a session is limited
 (`session_time_limit_exceeded`), but the limit is not published. Diarization has response types, but no parameter."""
 
@@ -75,9 +75,8 @@ def check(options: Options) -> None:
 def _check_unknown(model: str) -> None:
     is_batch = bool(_MODELS_BATCH.fullmatch(model))
     if is_batch or not _MODEL_NAME.fullmatch(model):
-        problem = "does not stream" if is_batch else "is not a model's name"
-        known = ", ".join(row.id for row in models().models)
-        raise invalid_parameter("model", f"{shown(model)} {problem}; {TITLE} streams {known}")
+        because = "does not stream" if is_batch else "is not a model's name"
+        raise unknown_model(TITLE, models(), model, because)
 
 
 def _language_code(language: str) -> str:

@@ -27,23 +27,23 @@ from typing import Final
 import msgspec
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import CloseCode, Fault, UpstreamFault, invalid_parameter, unauthorized
-from routeraudio.model.events import Event, Failed, Finished, Notice, Ready, Usage
+from routeraudio.model.errors import CloseCode, Fault, UpstreamFault, unauthorized
+from routeraudio.model.events import Event, Finished, Notice, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
+from routeraudio.providers.advice import unknown_model, unsupported_language
+from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, key_header, refusal
+from routeraudio.providers.chunks import Samples
+from routeraudio.providers.connection import Connection
 from routeraudio.providers.gradium_turns import STEP_MS, STRAGGLERS_MS, Reading, Turns
-from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
-from routeraudio.providers.timeline import Timeline
+from routeraudio.providers.models import Models, is_detection, load, spelled
 
 TITLE: Final = "Gradium"
 
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le",),
     sample_rates=(8000, 16000, 22050, 24000, 44100, 48000),
-    has_turn_ends=True,
-    session_s=300.0,
 )
 """Rates: the vendor's Limits page (2026); pipecat trusts only the first two and 24000. Ogg-Opus is native too, but the
 next connection of a session would need the stream's first pages again: it is decoded here instead."""
@@ -121,40 +121,30 @@ _Message = _Ready | _Step | _Text | _EndText | _Flushed | _EndOfStream | _Error
 _DECODER: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(_Message)
 
 
-class Gradium:
+class Gradium(Connection):
     """One connection."""
 
     is_ready_when_opened = False
+    _tick_s = _TICK_S
 
     def __init__(self, leg: Leg) -> None:
         is_mulaw = leg.options.audio.encoding == "pcm_mulaw"
-        self._audio_format = (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(leg.options.audio)
-        self._options = leg.options
-        self._leg = leg
-        self._line = Timeline(self._audio_format, leg.offset_ms)
+        super().__init__(leg, (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(leg.options.audio))
         self._turns = Turns(leg.options, self._line, leg.offset_ms)
-        self._held = b""
-        """Part of a sample, until the rest of it comes."""
+        self._samples = Samples(self._audio_format.bytes_per_step)
         self._is_flushable = False
         """Whether audio was sent since the client, or a quiet line, last made us flush."""
         self._is_ready = False
-        self._is_finishing = False
-        self._is_over = False
-        self._opened_s: float | None = None
-        self._now_s = 0.0
-        self._quiet_ticks = -1
-        """Whole tick intervals without audio. -1: audio since the last tick; opening counts as audio."""
         self._silence_left_ms = 0
         """How much silence may still be put in before the client's audio goes on."""
 
     # The contract.
 
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
-
     def dial(self) -> Dial:
-        return Dial(f"{self._leg.url.rstrip('/')}/api/speech/asr", headers=_key_header(self._leg.credential))
+        return Dial(
+            f"{self._leg.url.rstrip('/')}/api/speech/asr",
+            headers=key_header(self._leg.credential, TITLE, name="x-api-key"),
+        )
 
     def refused(self, status: int, body: bytes) -> Fault:
         return refusal(
@@ -173,14 +163,12 @@ class Gradium:
 
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
-        chunk = self._held + chunk
-        whole_bytes = len(chunk) - len(chunk) % self._audio_format.bytes_per_step
-        self._held = chunk[whole_bytes:]
-        self._line.sent(whole_bytes)
+        chunk = self._samples.push(chunk)
+        self._line.sent(len(chunk))
         self._is_flushable = True
         self._quiet_ticks = -1
         self._silence_left_ms = self._options.endpointing_ms + _NOTICE_SILENCE_MS
-        return [*self._flush(), *map(_audio, self._pieces(chunk[:whole_bytes]))]
+        return [*self._flush(), *map(_audio, self._pieces(chunk))]
 
     def finalize(self) -> Sequence[Message]:
         """Flush, and the silence whose steps say that no text follows: the client may send nothing for a while."""
@@ -189,29 +177,14 @@ class Gradium:
         self._is_flushable = False
         return [_flush(self._turns.cut()), *self._silence(STRAGGLERS_MS + STEP_MS)]
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
-        return (END_OF_STREAM,)  # which flushes; half a sample in `_held` is no audio
+    def _finish(self) -> Sequence[Message]:
+        return (END_OF_STREAM,)  # which flushes; half a sample that is held is no audio
 
-    def received(self, message: Message) -> Sequence[Event]:
-        return () if self._is_over else self._read(message)
-
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         # A good end was said by `end_of_stream` before.
-        return () if self._is_over else self._fail(self._closing(code, reason))
+        return self._fail(self._closing(code, reason))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._now_s + _TICK_S
-
-    def tick(self, now_s: float) -> Sequence[Message]:
-        self._now_s = now_s
-        if self._opened_s is None:
-            self._opened_s = now_s
-        if self._is_finishing or self._is_over:
-            return ()
-        self._quiet_ticks += 1
+    def _ticked(self) -> Sequence[Message]:
         return [*self._flush(), *(self._quiet() if self._quiet_ticks >= _QUIET_TICKS else ())]
 
     # Messages.
@@ -237,8 +210,7 @@ class Gradium:
             case Notice() as notice:
                 return (notice,)
             case fault:
-                # A message that cannot be read is fatal, unless the client reads the vendor's messages itself.
-                return self._fail(fault) if self._options.parse_json else ()
+                return self._broken(fault)
 
     def _ready(self, ready: _Ready) -> Sequence[Event]:
         if self._is_ready:
@@ -279,10 +251,9 @@ class Gradium:
 
     # The end.
 
-    def _fail(self, fault: Fault) -> Sequence[Event]:
+    def _last_words(self) -> list[Event]:
         """All text is final. The turn stays open: the speaker may go on, on the next connection."""
-        self._is_over = True
-        return [*self._turns.final(), Failed(fault)]
+        return self._turns.final()
 
     def _error(self, said: str, code: int | None) -> Fault:
         words = wire.words(said, self._leg.credential) or "no reason given"
@@ -305,8 +276,7 @@ class Gradium:
 
     def _is_expired(self, said: str, code: int | None) -> bool:
         """Whether the session died of its age: the one policy error that a new connection heals."""
-        age_s = 0.0 if self._opened_s is None else self._now_s - self._opened_s
-        return code == CloseCode.POLICY and (age_s >= _LIFE_S or _LIFE_WORDS in said.lower())
+        return code == CloseCode.POLICY and (self._age_s >= _LIFE_S or _LIFE_WORDS in said.lower())
 
 
 def models() -> Models:
@@ -321,10 +291,9 @@ def check(options: Options) -> None:
         ClientFault: a model that is not public (what the vendor does with one is not documented), or a language.
     """
     known = models()
-    row = known.find(options.model or known.default_model)
+    row = known.find(known.chosen(options.model, options.language))
     if row is None:
-        names = ", ".join(model.id for model in known.models)
-        raise invalid_parameter("model", f"{TITLE} has no model {shown(options.model or '')}; use {names}")
+        raise unknown_model(TITLE, known, options.model or "")
     if not is_detection(options.language) and spelled(_primary(options.language), row.languages) is None:
         raise unsupported_language(TITLE, known, row, options.language)
 
@@ -373,24 +342,12 @@ def _refusal_words(body: bytes, credential: Credential | None) -> str:
     return wire.words(refused.detail or refused.error, credential)
 
 
-def _key_header(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """The key; none for a server without keys.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("x-api-key", secret),)
-
-
 ENTRY: Final = Entry(
     name="gradium",
     title=TITLE,
     default_url="wss://api.gradium.ai",
     needs_key=True,
-    session_s=CAPABILITIES.session_s,
+    session_s=300.0,  # killed then, live
     adapter=Gradium,
     check=check,
 )

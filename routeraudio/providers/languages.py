@@ -12,7 +12,6 @@ import msgspec
 from babel.core import Locale, UnknownLocaleError, get_global
 
 from routeraudio.providers import models
-from routeraudio.providers.catalog import PROVIDERS
 
 _COMBINING: Final = range(0x300, 0x370)
 """Accents on Latin, Greek and Cyrillic letters (Combining Diacritical Marks); vowel signs of other scripts stay."""
@@ -51,13 +50,19 @@ def find(query: str) -> tuple[Language, ...]:
 @cache
 def every() -> tuple[Language, ...]:
     """All languages any model in the catalogue speaks, by English name."""
-    offers: dict[str, list[Offer]] = {}
-    for provider in PROVIDERS:
+    languages = [Language(code, *_names(code), found) for code, found in offers().items()]
+    return tuple(sorted(languages, key=lambda language: language.name))
+
+
+@cache
+def offers() -> dict[str, tuple[Offer, ...]]:
+    """Who speaks a language, by its canonical code. Without names, which take the CLDR a second to find."""
+    found: dict[str, list[Offer]] = {}
+    for provider in models.names():
         for model in models.load(provider).models:
             for code in model.languages:
-                offers.setdefault(canonical(code), []).append(Offer(provider, model.id, code))
-    languages = [Language(code, *_names(code), tuple(found)) for code, found in offers.items()]
-    return tuple(sorted(languages, key=lambda language: language.name))
+                found.setdefault(canonical(code), []).append(Offer(provider, model.id, code))
+    return {code: tuple(its) for code, its in found.items()}
 
 
 def canonical(code: str) -> str:

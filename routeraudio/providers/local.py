@@ -17,19 +17,19 @@ from typing import Final, assert_never
 
 import msgspec
 
-from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, UpstreamFault, invalid_parameter
-from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, Usage, Word
+from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, Usage, Word
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
+from routeraudio.providers.advice import unknown_model, unsupported_language
 from routeraudio.providers.base import Capabilities, Dial, Entry, Leg, refusal
-from routeraudio.providers.models import is_detection, shown
+from routeraudio.providers.connection import Connection
+from routeraudio.providers.models import Models, load, speaks
 
 TITLE: Final = "the local engine"
-
-MODEL: Final = "pocketsphinx-en-us"
 
 CAPABILITIES: Final = Capabilities(encodings=("pcm_s16le",), sample_rates=(16000,))
 
@@ -82,23 +82,16 @@ _Answer = _Ready | _Partial | _Final | _Done | _Error
 _DECODER: Final[msgspec.json.Decoder[_Answer]] = msgspec.json.Decoder(_Answer)
 
 
-class Local:
+class Local(Connection):
     """One connection to the engine."""
 
     is_ready_when_opened = False
     """It says `ready` when a recogniser has been started."""
 
     def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._sent_bytes = 0
+        super().__init__(leg, PCM_16K_MONO)
         self._settled_ms = leg.offset_ms
         """Session position up to which text is final; nothing later reaches back before it."""
-        self._is_finishing = False
-        self._is_over = False
-
-    @property
-    def audio_format(self) -> AudioFormat:
-        return PCM_16K_MONO
 
     def dial(self) -> Dial:
         options = self._leg.options
@@ -112,26 +105,18 @@ class Local:
     def refused(self, status: int, body: bytes) -> Fault:
         return refusal(TITLE, status, credential=None, words=wire.words(body.decode(errors="replace"), None))
 
-    def opened(self) -> Sequence[Message]:
-        return ()
-
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
-        self._sent_bytes += len(chunk)
+        self._line.sent(len(chunk))
         return (chunk,)
 
     def finalize(self) -> Sequence[Message]:
         return () if self._is_finishing else (FINALIZE,)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         return (FINISH,)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _read(self, message: Message) -> Sequence[Event]:
         match wire.read(_DECODER, message, title=TITLE):
             case _Ready(id):
                 return (Ready(id),)
@@ -150,15 +135,9 @@ class Local:
             case unread:
                 assert_never(unread)
 
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         # `done` comes before the close. A partial is nothing to keep: the second pass may hear something else.
-        return () if self._is_over else self._fail(wire.closing(TITLE, code, reason, credential=None))
-
-    def due_s(self) -> float | None:
-        return None
-
-    def tick(self, now_s: float) -> Sequence[Message]:  # noqa: ARG002  (it needs no keepalive)
-        return ()
+        return self._fail(wire.closing(TITLE, code, reason, credential=None))
 
     def _partial(self, heard: _Partial) -> Sequence[Event]:
         if not heard.text or not self._leg.options.partial_results:
@@ -179,14 +158,9 @@ class Local:
         self._is_over = True
         return (Usage(audio_ms), Finished())
 
-    def _fail(self, fault: Fault) -> Sequence[Event]:
-        self._is_over = True
-        return (Failed(fault),)
-
     def _at(self, position_ms: int) -> int:
         """The session's position of the engine's, inside the audio sent."""
-        sent_ms = PCM_16K_MONO.duration_ms(self._sent_bytes)
-        return self._leg.offset_ms + min(max(position_ms, 0), sent_ms)
+        return self._line.session_ms(position_ms / 1000)
 
     def _span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         """A stretch on the session's timeline: behind what is final, and not running backwards."""
@@ -213,26 +187,23 @@ def _fault(error: _Error) -> UpstreamFault:
     )
 
 
+def models() -> Models:
+    """The engine's model."""
+    return load("local")
+
+
 def check(options: Options) -> None:
-    """Refuse what the engine cannot do; `diarize` is no reason, it is left out.
+    """Refuse what the engine cannot do. Whoever leaves the language open gets English; `diarize` is left out.
 
     Raises:
         ClientFault: another model or language.
     """
-    if options.model not in (None, MODEL):
-        raise invalid_parameter("model", f"{TITLE} has no model {shown(options.model or '')}; use {MODEL}")
-    if not _is_english(options.language):
-        raise ClientFault(
-            f"{TITLE} does not speak {shown(options.language)}; use en, or another provider",
-            code="unsupported_language",
-            close_code=CloseCode.UNSUPPORTED_DATA,
-            parameter="language",
-        )
-
-
-def _is_english(language: str) -> bool:
-    """`en`, any `en-…`; and whoever leaves the language to the provider gets English."""
-    return is_detection(language) or language.lower().split("-")[0] == "en"
+    known = models()
+    row = known.find(known.chosen(options.model, options.language))
+    if row is None:
+        raise unknown_model(TITLE, known, options.model or "")
+    if not speaks(row, options.language):
+        raise unsupported_language(TITLE, known, row, options.language)
 
 
 ENTRY: Final = Entry(

@@ -1,26 +1,44 @@
-"""Which languages a provider's models speak, from `data/<provider>.json`.
+"""What a provider's models speak and can do, from `data/<provider>.json`.
 
 The data files come from the vendors' own documentation; each names its sources and date. They hold more than
-is read here (prices, native encodings), for pages that list it.
+is read here (prices, native encodings), for pages that list it. `support` is not the vendor's word but what our
+adapter does with it: tests hold every value against what is really sent and told.
 """
 
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
-from typing import Final
+from importlib.resources.abc import Traversable
+from typing import Final, Literal
 
 import msgspec
-
-from routeraudio.model.errors import ClientFault, CloseCode
 
 _DETECTION: Final = frozenset({"auto", "multi"})
 """Language values that ask for the provider's own detection (`Options.language`)."""
 
-_NAMED_MAX: Final = 12
-"""Alternatives named in an error: enough to find one's own, short enough to read."""
+How = Literal["native", "emulated", "ignored"]
+"""Who does it: the vendor; we, by other means; nobody."""
 
-_ECHO_MAX: Final = 40
-"""Characters of a client's value that an error repeats; BCP-47 tags have at most 35 (RFC 5646 4.4.1)."""
+
+class Support(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a client's wishes with one model."""
+
+    punctuate: How
+    """`ignored`: text comes as the vendor writes it, mostly with punctuation."""
+    endpointing: How
+    """`native` within the vendor's bounds."""
+    diarize: How
+    partials: How
+    """Text while an utterance is spoken; `ignored`: none comes before it is over."""
+    words: How
+    """Times of words."""
+    turn_end: How
+    finalize: How
+    """The client's request for finals now."""
+    language_auto: Literal["native", "emulated", "ignored", "refused"]
+    """`language=auto`; `refused`: an error that names who can."""
+    multichannel: How
+    """Transcripts that say their channel; `ignored`: channels are mixed."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +50,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     languages_monolingual: tuple[str, ...] | None = None
     """Those that can be asked for alone; None: all."""
     multilingual_code_switching: bool = False
-    """Whether it finds out by itself which language is spoken."""
-    partials: bool = True
-    diarize: bool = False
-    turn_end: bool = False
+    """Whether it follows a speaker from one language into another."""
+    support: Support
     native_encodings: tuple[str, ...] = ()
     sample_rates: tuple[int, ...] = ()
     """Hz, taken natively for raw audio."""
@@ -46,7 +62,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class Models(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's models."""
 
+    provider: str
+    """Its name in the catalogue."""
     default_model: str
+    widest_language_model: str | None = None
+    """For languages the default does not speak, where a client names no model; None: the default is the widest."""
+    default_model_with_partials: str | None = None
+    """Where a client names no model and wants partials; None: the default has them, or no model has."""
+    language_aliases: dict[str, str] = {}
+    """Languages that the vendor knows by another code, or takes for another."""
     models: tuple[Model, ...]
     as_of: str
     """When the sources were read, as year and month."""
@@ -56,12 +80,36 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
         """The model of that name, if the file knows it."""
         return next((known for known in self.models if known.id == model), None)
 
+    def chosen(self, model: str | None, language: str, *, has_partials: bool = False) -> str:
+        """The model named, else the default, or what stands in for it where it lacks the partials or the language."""
+        if model is not None:
+            return model
+        if has_partials and self.default_model_with_partials is not None:
+            return self.default_model_with_partials
+        widest = self.widest_language_model
+        is_beyond = widest is not None and self._speaks(widest, language)
+        return (
+            widest
+            if widest and is_beyond and not self._speaks(self.default_model, language)
+            else self.default_model
+        )
+
+    def _speaks(self, model: str, language: str) -> bool:
+        row = self.find(model)
+        return row is not None and speaks(row, language)
+
 
 @cache
 def load(provider: str) -> Models:
     """The provider's models; the file is read once per process."""
-    file = resources.files("routeraudio.providers").joinpath("data", f"{provider}.json")
-    return msgspec.json.decode(file.read_bytes(), type=Models)
+    return msgspec.json.decode(_data().joinpath(f"{provider}.json").read_bytes(), type=Models)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every provider that has a data file; the catalogue's names, for those who stand below the catalogue."""
+    files = (file.name for file in _data().iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in files if name.endswith(".json")))
 
 
 def is_detection(language: str) -> bool:
@@ -75,46 +123,17 @@ def spelled(language: str, languages: Iterable[str]) -> str | None:
     return next((known for known in languages if known.lower() == wanted), None)
 
 
-def unsupported_language(title: str, models: Models, model: Model, language: str) -> ClientFault:
-    """The refusal of a language, naming the nearest that would work."""
-    return ClientFault(
-        f"{title}'s {model.id} {_problem(language)}; {_advice(models, model, language)}",
-        code="unsupported_language",
-        close_code=CloseCode.UNSUPPORTED_DATA,
-        parameter="language",
-    )
-
-
-def shown(value: str) -> str:
-    """A client's value as an error may repeat it."""
-    return repr(value if len(value) <= _ECHO_MAX else value[: _ECHO_MAX - 1] + "…")
-
-
-def _problem(language: str) -> str:
+def speaks(model: Model, language: str) -> bool:
+    """Whether the model speaks it, its region aside, or detects it where the client leaves it open."""
     if is_detection(language):
-        return "cannot detect the language"
-    return f"does not speak {shown(language)}"
+        return model.support.language_auto != "refused"
+    return speaks_as(model, language) is not None
 
 
-def _advice(models: Models, model: Model, language: str) -> str:
-    """Its relatives in the same model, else other models that speak it, else what this one speaks."""
-    family = language.lower().split("-")[0]
-    relatives = [known for known in model.languages if known.lower().split("-")[0] == family]
-    if relatives:
-        return f"nearest: {_listed(relatives)}"
-    others = [other.id for other in models.models if _can(other, language)]
-    if others:
-        return f"models that can: {_listed(others)}; or use {_listed(model.languages)}"
-    return f"use one of: {_listed(model.languages)}"
+def speaks_as(model: Model, language: str) -> str | None:
+    """The code for a language, itself or without its region; None: the model does not speak it."""
+    return spelled(language, model.languages) or spelled(language.split("-")[0], model.languages)
 
 
-def _can(model: Model, language: str) -> bool:
-    if is_detection(language):
-        return model.multilingual_code_switching
-    return spelled(language, model.languages) is not None
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = len(every) - _NAMED_MAX
-    return ", ".join(every[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+def _data() -> Traversable:
+    return resources.files("routeraudio.providers").joinpath("data")

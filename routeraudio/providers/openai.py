@@ -9,7 +9,9 @@ What is odd about it:
 - A bad key gets 101, then close 3000.
 - *Live* models stream text while speech goes on and never end a turn: we listen ourselves (`audio.vad`) and commit
   after `endpointing_ms` of silence. They refuse `turn_detection`. All others end turns by themselves and say nothing
-  before the end of a turn.
+  before the end of a turn; the deltas that burst out then, a moment before the final, are no partials.
+- Models speak the same languages, so the default is the cheapest that stays (why: `default_note` in the data file);
+  who wants partials and names no model gets a live one.
 - There are no word times. A turn's place is the vendor's own for models that end turns, else where we heard speech
   in the audio that we sent.
 - There is no end-of-stream message, and the server never closes first. What was not committed is committed at the
@@ -25,7 +27,6 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from routeraudio.audio.vad import Endpointer, Utterance
-from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, TurnEnd, Usage
 from routeraudio.model.events import Final as FinalText
@@ -33,19 +34,18 @@ from routeraudio.model.message import Message
 from routeraudio.providers import openai_faults as faults
 from routeraudio.providers import openai_wire as vendor
 from routeraudio.providers import wire
-from routeraudio.providers.base import Dial, Entry, Leg
+from routeraudio.providers.base import Dial, Entry, Leg, key_header
+from routeraudio.providers.connection import Connection
 from routeraudio.providers.openai_buffer import Buffer
 from routeraudio.providers.openai_items import Item, Items
 from routeraudio.providers.openai_session import (
-    CAPABILITIES,
     TITLE,
-    authorization,
     check,
     is_live,
     session,
     target,
 )
-from routeraudio.providers.timeline import Timeline, milliseconds
+from routeraudio.providers.timeline import milliseconds
 
 _SILENT_MS_MAX: Final = 60_000
 """Audio in which nobody speaks is committed after this long: the bound of the vendor's buffer is not documented."""
@@ -66,18 +66,17 @@ _END: Final = "end"
 """`event_id` of the update that changes nothing."""
 
 
-class Realtime:
+class Realtime(Connection):
     """One transcription session. Positions are on the connection's own timeline unless they say otherwise."""
 
+    _tick_s = _TICK_S
     is_ready_when_opened = False
     """It answers `session.update` when it has taken model and language."""
 
     def __init__(self, leg: Leg) -> None:
         options = leg.options
-        self._leg = leg
-        self._audio_format = target(options.audio)
+        super().__init__(leg, target(options.audio))
         self._is_live = is_live(options)
-        self._line = Timeline(self._audio_format, leg.offset_ms)
         self._sent_bytes = 0
         self._ears = Endpointer(self._audio_format, silence_ms=options.endpointing_ms)
         """Ends the turns of live models; for all, tells whether there is anything to commit."""
@@ -88,24 +87,18 @@ class Realtime:
         self._settled_ms = leg.offset_ms
         """Session position up to which text is final."""
         self._partial = ""
+        self._is_turn_open = False
+        """A final was told, and not its turn's end."""
         self._billed_s = 0.0
         self._is_ready = False
-        self._is_finishing = False
         self._awaits_end = False
-        self._is_over = False
-        self._due_s: float | None = None
-        self._is_quiet = False
-        """Whether no audio has come since the last tick."""
 
     # The contract.
 
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
-
     def dial(self) -> Dial:
+        # A key or a client secret; never `OpenAI-Beta`.
         url = wire.url(self._leg.url, "/v1/realtime", [("intent", "transcription")])
-        return Dial(url, headers=authorization(self._leg.credential))
+        return Dial(url, headers=key_header(self._leg.credential, TITLE, scheme="Bearer"))
 
     def refused(self, status: int, body: bytes) -> Fault:
         return faults.http(status, body, self._leg.credential)
@@ -116,7 +109,7 @@ class Realtime:
 
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
-        self._is_quiet = False
+        self._quiet_ticks = -1
         self._line.sent(len(chunk))
         self._sent_bytes += len(chunk)
         utterances = self._ears.push(chunk)
@@ -127,20 +120,15 @@ class Realtime:
     def finalize(self) -> Sequence[Message]:
         return () if self._is_finishing else self._commit_rest(ends_turn=False)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         messages = self._commit_rest(ends_turn=True)
         if messages or self._is_owed:
             return messages
         self._awaits_end = True
         return (vendor.update(_END, {}),)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        if self._is_over:
-            return ()
-        events = self._read(message)
+    def _read(self, message: Message) -> Sequence[Event]:
+        events = self._heed(message)
         if events and isinstance(events[-1], Failed):
             return events
         if len(self._items) > _ITEMS_MAX:
@@ -149,23 +137,14 @@ class Realtime:
         is_done = self._is_finishing and not self._is_owed and not self._awaits_end
         return [*events, *self._end()] if is_done else events
 
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         if self._is_finishing and not self._is_owed and code in wire.CLOSES_CLEAN:
             return self._end()
         return self._fail(faults.close(code, reason, self._leg.credential))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
+    def _ticked(self) -> Sequence[Message]:
         """A client whose audio stops in the middle of a turn sends no silence that could end it."""
-        self._due_s = now_s + _TICK_S
-        if self._is_finishing or self._is_over:
-            return ()
-        was_quiet, self._is_quiet = self._is_quiet, True
-        return self._commit_rest(ends_turn=True) if was_quiet else ()
+        return self._commit_rest(ends_turn=True) if self._quiet_ticks > 0 else ()
 
     # Commits.
 
@@ -238,7 +217,7 @@ class Realtime:
 
     # What the vendor says.
 
-    def _read(self, message: Message) -> Sequence[Event]:
+    def _heed(self, message: Message) -> Sequence[Event]:
         match wire.read(vendor.DECODER, message, title=TITLE):
             case vendor.Delta() as delta:
                 return self._delta(delta)
@@ -259,8 +238,7 @@ class Realtime:
             case Notice() as notice:
                 return (notice,)
             case UpstreamFault() as fault:
-                # Fatal, unless the client reads the vendor's messages itself.
-                return self._fail(fault) if self._leg.options.parse_json else ()
+                return self._broken(fault)
             case unread:
                 assert_never(unread)
 
@@ -322,13 +300,21 @@ class Realtime:
         if not item.final:
             return []
         start_ms, self._settled_ms = self._span(item, self._sent_ms)
+        self._is_turn_open = True
         final = FinalText(item.final, start_ms, self._settled_ms)
-        return [final, TurnEnd(self._settled_ms)] if item.ends_turn else [final]
+        return [final, *self._turn_end()] if item.ends_turn else [final]
+
+    def _turn_end(self) -> list[Event]:
+        if not self._is_turn_open:
+            return []
+        self._is_turn_open = False
+        return [TurnEnd(self._settled_ms)]
 
     def _partials(self) -> list[Event]:
         """The turn whose text is due next, so far. Later ones wait: the final of this one would seem to be theirs."""
         item = self._items.first
-        if item is None or item.final is not None or not self._leg.options.partial_results:
+        wants_partials = self._is_live and self._leg.options.partial_results
+        if item is None or item.final is not None or not wants_partials:
             return []
         text = item.text.strip()
         if not text or text == self._partial:
@@ -363,13 +349,10 @@ class Realtime:
         """All is told. A turn that was never committed has its text so far: no more of it will come."""
         for item in self._items.unsettled():
             self._items.settle(item, item.text, self._sent_ms)
-        events = self._last_words()
+        events = [*self._last_words(), *self._turn_end()]
         if self._billed_s:
             events.append(Usage(milliseconds(self._billed_s)))
         return [*events, Finished()]
-
-    def _fail(self, fault: Fault) -> list[Event]:
-        return [*self._last_words(), Failed(fault)]
 
     def _last_words(self) -> list[Event]:
         """What is final and waited for an earlier turn is not lost with it."""
@@ -382,7 +365,7 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.openai.com",
     needs_key=True,
-    session_s=CAPABILITIES.session_s,
+    session_s=3600.0,  # the vendor's guide
     adapter=Realtime,
     check=check,
 )

@@ -9,18 +9,10 @@ from typing import Any, Final
 
 from routeraudio.audio.vad import SILENCE_MS_MIN
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Capabilities, Credential, header_secret
-from routeraudio.providers.models import (
-    Model,
-    Models,
-    is_detection,
-    load,
-    shown,
-    spelled,
-    unsupported_language,
-)
+from routeraudio.providers.advice import unknown_model, unsupported_language
+from routeraudio.providers.base import Capabilities
+from routeraudio.providers.models import Model, Models, is_detection, load, spelled
 
 TITLE: Final = "OpenAI"
 
@@ -28,9 +20,6 @@ CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le",),
     sample_rates=(24_000,),
     otherwise=AudioFormat("pcm_s16le", 24_000),
-    has_words=False,
-    has_turn_ends=True,
-    session_s=3600.0,
 )
 """PCM is taken at 24 kHz only. `MULAW` is native too; rates go with encodings, which this struct cannot say."""
 
@@ -84,24 +73,9 @@ def check(options: Options) -> None:
     model = _model(options)
     row = _row(model)
     if row is None:
-        known = ", ".join(row.id for row in _models().models)
-        raise invalid_parameter(
-            "model", f"{TITLE} does not transcribe with {shown(model)}; use one of {known}"
-        )
+        raise unknown_model(TITLE, _models(), model, "does not transcribe")
     if not is_detection(options.language) and spelled(_cut(options.language), row.languages) is None:
         raise unsupported_language(TITLE, _models(), row, options.language)
-
-
-def authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """The key or client secret; none for a self-hosted service without keys. Never `OpenAI-Beta`.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("Authorization", f"Bearer {secret}"),)
 
 
 def _detection(options: Options) -> dict[str, Any]:
@@ -132,7 +106,7 @@ def _models() -> Models:
 
 
 def _model(options: Options) -> str:
-    return options.model or _models().default_model
+    return _models().chosen(options.model, options.language, has_partials=options.partial_results)
 
 
 def _family(model: str) -> str:

@@ -26,25 +26,24 @@ from typing import Any, Final
 import msgspec
 
 from routeraudio.model.audio import AudioFormat, Encoding
-from routeraudio.model.errors import Fault, UpstreamFault, invalid_parameter
-from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, TurnEnd, Usage, Word
+from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.model.events import Event, Finished, Notice, Partial, TurnEnd, Usage, Word
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
-from routeraudio.providers.models import Models, is_detection, load, shown, spelled, unsupported_language
+from routeraudio.providers.advice import unknown_model, unsupported_language
+from routeraudio.providers.base import Capabilities, Dial, Entry, Leg, key_header, refusal
+from routeraudio.providers.connection import Connection
+from routeraudio.providers.models import Models, is_detection, load, spelled
 from routeraudio.providers.soniox_tokens import CONTROLS, END, Token, cut, group, text_of
 from routeraudio.providers.soniox_wire import NOTHING, TITLE, Answer, fault, read, refusal_words
-from routeraudio.providers.timeline import Timeline, milliseconds
+from routeraudio.providers.timeline import milliseconds
 
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le", "pcm_mulaw", "ogg_opus", "webm", "mp3"),
-    has_turn_ends=True,
-    has_diarization=True,
-    session_s=18_000.0,
 )
-"""Any rate; 300 minutes per stream (limits page). It takes several channels too, but that it mixes them is
+"""Any rate. It takes several channels too, but that it mixes them is
 INFERRED and no token names one, so they are mixed here: raise `channels_max` to leave it to the vendor."""
 
 KEEPALIVE: Final = '{"type":"keepalive"}'
@@ -77,7 +76,7 @@ _UTTERANCE_TOKENS_MAX: Final = 1000
 """The same bound in memory, for tokens without times: 30 s of fast speech have 200."""
 
 
-class Soniox:
+class Soniox(Connection):
     """One connection.
 
     An *utterance* is the tokens not yet reported, at most one `Final`. A *turn* is open from its first `Final`
@@ -85,13 +84,11 @@ class Soniox:
     """
 
     is_ready_when_opened = True
+    _tick_s = _TICK_S
 
     def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._options = leg.options
-        self._audio_format = CAPABILITIES.target(leg.options.audio)
+        super().__init__(leg, CAPABILITIES.target(leg.options.audio))
         self._hint = _hint(leg.options)
-        self._line = Timeline(self._audio_format, leg.offset_ms)
         self._tokens: list[Token] = []
         """The final tokens of the open utterance."""
         self._last: Answer = NOTHING
@@ -100,23 +97,15 @@ class Soniox:
         self._settled_ms = leg.offset_ms
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
-        self._is_finishing = False
-        self._is_over = False
-        self._due_s: float | None = None
-        self._is_fed = True
-        """Audio came since the last tick; opening counts as audio."""
         self._is_unfinalized = False
         """Audio came since the last `finalize`."""
 
     # The contract.
 
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
-
     def dial(self) -> Dial:
         url = f"{self._leg.url.rstrip('/')}/transcribe-websocket"
-        return Dial(url, headers=_authorization(self._leg.credential))
+        # API keys and temporary keys alike.
+        return Dial(url, headers=key_header(self._leg.credential, TITLE, scheme="Bearer"))
 
     def refused(self, status: int, body: bytes) -> Fault:
         words = refusal_words(body, self._leg.credential)
@@ -130,7 +119,8 @@ class Soniox:
         if not chunk:
             return ()  # an empty message ends the stream
         self._line.sent(len(chunk))
-        self._is_fed = self._is_unfinalized = True
+        self._quiet_ticks = -1
+        self._is_unfinalized = True
         return (chunk,)
 
     def finalize(self) -> Sequence[Message]:
@@ -140,19 +130,13 @@ class Soniox:
         self._is_unfinalized = False
         return (FINALIZE,)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         return (END_OF_AUDIO,)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _read(self, message: Message) -> Sequence[Event]:
         answer = read(message)
         if isinstance(answer, UpstreamFault):
-            # Fatal, unless the client reads the vendor's messages itself.
-            return self._fail(answer) if self._options.parse_json else ()
+            return self._broken(answer)
         if not answer.is_known:
             return (Notice(wire.name(answer.type if isinstance(answer.type, str) else "")),)
         events = self._take(answer)
@@ -160,22 +144,13 @@ class Soniox:
             return events + self._error(answer)
         return events + self._finished(answer) if answer.finished else events
 
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         if self._is_without_audio and code in wire.CLOSES_CLEAN:
             return self._end()
         return self._fail(wire.closing(TITLE, code, reason, credential=self._leg.credential))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
-        self._due_s = now_s + _TICK_S
-        if self._is_finishing or self._is_over:
-            return ()
-        if self._is_fed:
-            self._is_fed = False
+    def _ticked(self) -> Sequence[Message]:
+        if self._quiet_ticks < 1:
             return ()
         # Who reads the vendor's own messages must not find a `<fin>` that was never asked for.
         return (*(self.finalize() if self._options.parse_json else ()), KEEPALIVE)
@@ -304,10 +279,9 @@ class Soniox:
         self._is_over = True
         return [Finished()]
 
-    def _fail(self, fault: Fault) -> list[Event]:
-        """The end, with what was settled before it. The turn stays open: the speaker may go on elsewhere."""
-        self._is_over = True
-        return [*self._end_utterance(), Failed(fault)]
+    def _last_words(self) -> list[Event]:
+        """What was settled. The turn stays open: the speaker may go on elsewhere."""
+        return self._end_utterance()
 
 
 def check(options: Options) -> None:
@@ -321,10 +295,7 @@ def check(options: Options) -> None:
     """
     model = options.model or models().default_model
     if models().find(model) is None and not _is_realtime_name(model):
-        known = ", ".join(row.id for row in models().models)
-        raise invalid_parameter(
-            "model", f"{shown(model)} is no streaming model of {TITLE}; it streams {known}"
-        )
+        raise unknown_model(TITLE, models(), model, "is none of its streaming models")
     _hint(options)
 
 
@@ -373,24 +344,12 @@ def _start(options: Options, audio: AudioFormat, hint: str | None) -> dict[str, 
     return start
 
 
-def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """API keys and temporary keys alike.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("Authorization", f"Bearer {secret}"),)
-
-
 ENTRY: Final = Entry(
     name="soniox",
     title=TITLE,
     default_url="wss://stt-rt.soniox.com",
     needs_key=True,
-    session_s=CAPABILITIES.session_s,
+    session_s=300 * 60.0,  # the limits page: fixed
     adapter=Soniox,
     check=check,
 )

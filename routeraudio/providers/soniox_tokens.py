@@ -65,11 +65,20 @@ class Group:
     @property
     def text(self) -> str:
         """The word with the punctuation that clings to it."""
-        return text_of(self.tokens)
+        first, *more = self.tokens
+        return text_of(self.tokens) if more else first.text.strip()
 
     @property
     def span_ms(self) -> tuple[float, float] | None:
         """First start and last end on the vendor's clock; None where no token says."""
+        first, *more = self.tokens
+        if (
+            not more
+            and first.start_ms is not None
+            and first.end_ms is not None
+            and first.start_ms <= first.end_ms
+        ):
+            return first.start_ms, first.end_ms  # most words are one token
         known = [time for token in self.tokens for time in (token.start_ms, token.end_ms) if time is not None]
         return (min(known), max(known)) if known else None
 

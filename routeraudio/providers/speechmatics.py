@@ -26,17 +26,16 @@ from typing import Final, assert_never
 
 import msgspec
 
-from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault, unauthorized
-from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, TurnEnd
+from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, TurnEnd
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.providers import wire
-from routeraudio.providers.base import Credential, Dial, Entry, Leg, header_secret, refusal
+from routeraudio.providers.base import Dial, Entry, Leg, key_header, refusal
 from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.connection import Connection
 from routeraudio.providers.speechmatics_utterance import Range, Result, Utterance
 from routeraudio.providers.speechmatics_wish import (
-    CAPABILITIES,
     TITLE,
     TRIGGER_S,
     audio_parameters,
@@ -45,7 +44,6 @@ from routeraudio.providers.speechmatics_wish import (
     target,
     trigger_s,
 )
-from routeraudio.providers.timeline import Timeline
 
 _MESSAGE_BYTES_MAX: Final = 65_536
 """INFERRED: no limit is published; 64 KiB, two seconds of 16 kHz PCM, is what any reader takes."""
@@ -135,7 +133,7 @@ _Message = _AudioAdded | _Partial | _Final | _TurnEnd | _Started | _End | _Info 
 _DECODER: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(_Message)
 
 
-class Speechmatics:
+class Speechmatics(Connection):
     """One connection.
 
     An *utterance* is what was settled and not yet reported, at most one `Final`. A *turn* is open from a final until
@@ -145,11 +143,9 @@ class Speechmatics:
     is_ready_when_opened = False
 
     def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._options = leg.options
-        self._audio_format = target(leg.options.audio)
+        super().__init__(leg, target(leg.options.audio))
         self._trigger_s = trigger_s(leg.options.endpointing_ms)
-        self._line = Timeline(self._audio_format, leg.offset_ms)
+        self._tick_s = max(_QUIET_S, self._trigger_s or TRIGGER_S[1])
         self._chunks = Chunker(1, _MESSAGE_BYTES_MAX)
         self._sent = 0
         """Binary messages: the sequence number of the last one."""
@@ -163,26 +159,18 @@ class Speechmatics:
         self._partial = ""
         self._is_turn_open = False
         self._is_ready = False
-        self._is_finishing = False
-        self._is_over = False
         self._is_cut_off = False
         """The vendor has stopped listening, though it goes on talking."""
         self._is_unforced = False
         """Audio was sent that no `ForceEndOfUtterance` covers."""
-        self._is_quiet = False
-        """No audio since the last tick."""
-        self._due_s: float | None = None
 
     # The contract.
-
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
 
     def dial(self) -> Dial:
         return Dial(
             wire.url(self._leg.url, "/v2", (("sm-app", "routeraudio"),)),
-            headers=_authorization(self._leg.credential),
+            # API keys and temporary keys alike; none for a container in one's own cellar.
+            headers=key_header(self._leg.credential, TITLE, scheme="Bearer"),
         )
 
     def refused(self, status: int, body: bytes) -> Fault:
@@ -204,7 +192,7 @@ class Speechmatics:
         messages = self._chunks.push(chunk)
         self._line.sent(len(chunk))
         self._sent += len(messages)
-        self._is_quiet = False
+        self._quiet_ticks = -1
         self._is_unforced = self._is_unforced or bool(messages)
         return messages
 
@@ -216,31 +204,18 @@ class Speechmatics:
         force = {"message": "ForceEndOfUtterance", "timestamp": self._line.vendor_ms / 1000}
         return (msgspec.json.encode(force).decode(),)
 
-    def finish(self) -> Sequence[Message]:
-        if self._is_finishing:
-            return ()
-        self._is_finishing = True
+    def _finish(self) -> Sequence[Message]:
         return (msgspec.json.encode({"message": "EndOfStream", "last_seq_no": self._sent}).decode(),)
 
-    def received(self, message: Message) -> Sequence[Event]:
-        return () if self._is_over else self._read(message)
-
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         kind = _CLOSES.get(code or 0)
         if kind is not None:
             return self._fail(self._fault(kind, reason))
         return self._fail(wire.closing(TITLE, code, reason, credential=self._leg.credential))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._due_s
-
-    def tick(self, now_s: float) -> Sequence[Message]:
+    def _ticked(self) -> Sequence[Message]:
         """Nothing, or what brings out the last words of a line gone quiet; once, until there is audio again."""
-        self._due_s = now_s + max(_QUIET_S, self._trigger_s or TRIGGER_S[1])
-        was_quiet, self._is_quiet = self._is_quiet, True
-        return self.finalize() if was_quiet and not self._is_over else ()
+        return self.finalize() if self._quiet_ticks > 0 else ()
 
     # What the vendor says.
 
@@ -267,8 +242,7 @@ class Speechmatics:
             case Notice() as notice:
                 return (notice,)
             case UpstreamFault() as fault:
-                # Who reads the vendor's messages itself may know better.
-                return self._fail(fault) if self._options.parse_json else ()
+                return self._broken(fault)
             case unread:
                 assert_never(unread)
 
@@ -342,22 +316,19 @@ class Speechmatics:
         return (Notice(wire.name(kind)),)
 
     def _ended(self) -> Sequence[Event]:
-        """The last message. It ends the stream and not the turn: nobody has said that the speaker was done."""
+        """The last message."""
         if self._is_cut_off:
             return self._fail(
                 UpstreamFault(f"{TITLE} listens no longer than its duration limit", is_retryable=True)
             )
         if not self._is_finishing:
             return self._fail(UpstreamFault(f"{TITLE} ended before it was asked to", is_retryable=True))
-        events = [*self._end_utterance(), Finished()]
+        events = [*self._end_turn(), Finished()]
         self._is_over = True
         return events
 
-    def _fail(self, fault: Fault) -> Sequence[Event]:
-        """The end, with what was settled before it: text that was final is never lost."""
-        events = [*self._end_utterance(), Failed(fault)]
-        self._is_over = True
-        return events
+    def _last_words(self) -> list[Event]:
+        return self._end_utterance()
 
     def _fault(self, kind: str, reason: str) -> Fault:
         credential = self._leg.credential
@@ -371,24 +342,12 @@ class Speechmatics:
         )
 
 
-def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """`Bearer`, for API keys and temporary keys alike; none for a container in one's own cellar.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("Authorization", f"Bearer {secret}"),)
-
-
 ENTRY: Final = Entry(
     name="speechmatics",
     title=TITLE,
     default_url="wss://eu2.rt.speechmatics.com",  # as the vendor's SDK; other regions: us, eu, global
     needs_key=True,
-    session_s=CAPABILITIES.session_s,
+    session_s=48 * 3600.0,  # the limits page
     adapter=Speechmatics,
     check=check,
 )

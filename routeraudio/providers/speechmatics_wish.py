@@ -6,18 +6,15 @@ Reference: https://docs.speechmatics.com/api-ref/realtime-transcription-websocke
 from typing import Any, Final
 
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
-from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
+from routeraudio.providers.advice import unknown_model, unsupported_language
 from routeraudio.providers.base import Capabilities
-from routeraudio.providers.models import Model, Models, load, shown, unsupported_language
+from routeraudio.providers.models import Model, Models, load
 
 TITLE: Final = "Speechmatics"
 
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le", "pcm_mulaw"),
-    has_turn_ends=True,
-    has_diarization=True,
-    session_s=48 * 3600.0,
 )
 """Ogg and MP3 are taken too, as `{"type":"file"}`, but how long its demuxer holds audio back is not known."""
 
@@ -148,8 +145,7 @@ def known_model(name: str | None) -> Model:
     """
     found = models().find(name or models().default_model)
     if found is None:
-        known = " or ".join(model.id for model in models().models)
-        raise invalid_parameter("model", f"{TITLE} has no realtime model {shown(name or '')}; use {known}")
+        raise unknown_model(TITLE, models(), name or "")
     return found
 
 

@@ -28,16 +28,17 @@ from typing import Final
 
 import msgspec
 
-from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import Fault, UpstreamFault, invalid_parameter, unauthorized
-from routeraudio.model.events import Event, Failed, Finished, Notice, Partial, Ready, TurnEnd
+from routeraudio.model.errors import Fault, UpstreamFault, unauthorized
+from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, TurnEnd
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import wire
-from routeraudio.providers.base import Capabilities, Credential, Dial, Entry, Leg, header_secret, refusal
-from routeraudio.providers.models import Models, load, shown, spelled, unsupported_language
-from routeraudio.providers.timeline import Timeline
+from routeraudio.providers.advice import unknown_model, unsupported_language
+from routeraudio.providers.base import Capabilities, Dial, Entry, Leg, key_header, refusal
+from routeraudio.providers.chunks import Samples
+from routeraudio.providers.connection import Connection
+from routeraudio.providers.models import Models, load, spelled
 from routeraudio.providers.vachana_wire import (
     DECODER,
     KEY_WORDS,
@@ -58,9 +59,6 @@ TITLE: Final = "Vachana"
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le",),
     sample_rates=(8000, 16000, 44100, 48000),
-    has_partials=False,
-    has_words=False,
-    has_turn_ends=True,
 )
 
 FRAME_BYTES: Final = 1024
@@ -101,18 +99,15 @@ class _End(msgspec.Struct, frozen=True):
     """The speaker stopped; false where we made the silence because finals were asked for."""
 
 
-class Vachana:
+class Vachana(Connection):
     """One connection."""
 
     is_ready_when_opened = False
+    _tick_s = _TICK_S
 
     def __init__(self, leg: Leg) -> None:
-        self._audio_format = CAPABILITIES.target(leg.options.audio)
-        self._options = leg.options
-        self._leg = leg
-        self._line = Timeline(self._audio_format, leg.offset_ms)
-        self._half = b""
-        """Part of a sample, until the rest of it comes."""
+        super().__init__(leg, CAPABILITIES.target(leg.options.audio))
+        self._samples = Samples(self._audio_format.bytes_per_step)
         self._held = b""
         """Part of a frame, until the rest of it comes."""
         self._silence_left_ms = 0
@@ -126,26 +121,18 @@ class Vachana:
         """Of the last final."""
         self._settled_ms = leg.offset_ms
         """Session position up to which text is settled; nothing later reaches back before it."""
+        self._is_turn_open = False
+        """A final was told, and not its turn's end."""
         self._is_ready = False
-        self._is_finishing = False
-        self._is_over = False
-        self._opened_s: float | None = None
-        self._now_s = 0.0
-        self._quiet_ticks = -1
-        """Whole tick intervals without audio. -1: audio since the last tick; opening counts as audio."""
         self._backlog_s = 0.0
         """How much audio the vendor may not have heard yet when the last of it was sent."""
 
     # The contract.
 
-    @property
-    def audio_format(self) -> AudioFormat:
-        return self._audio_format
-
     def dial(self) -> Dial:
         # Proxies that drop header names with an underscore break `lang_code`; the vendor has no other name for it.
         headers = (
-            *_key_header(self._leg.credential),
+            *key_header(self._leg.credential, TITLE, name="x-api-key-id"),
             ("lang_code", _language(self._options.language) or self._options.language),
             ("x-sample-rate", str(self._audio_format.sample_rate)),
         )
@@ -158,57 +145,31 @@ class Vachana:
             words = "no reason given; it also refuses clients it does not know"
         return refusal(TITLE, status, credential=self._leg.credential, words=words)
 
-    def opened(self) -> Sequence[Message]:
-        return ()
-
     def audio(self, chunk: bytes) -> Sequence[Message]:
         assert not self._is_finishing, "audio after finish()"
-        chunk = self._half + chunk
-        whole_bytes = len(chunk) - len(chunk) % self._audio_format.bytes_per_step
-        self._half = chunk[whole_bytes:]
-        self._line.sent(whole_bytes)
+        chunk = self._samples.push(chunk)
+        self._line.sent(len(chunk))
         self._silence_left_ms = _SILENCE_MS
         self._is_asked = False
         self._quiet_ticks = -1
-        return self._frames(chunk[:whole_bytes])
+        return self._frames(chunk)
 
     def finalize(self) -> Sequence[Message]:
         """Once per stretch of audio: who asks with every chunk must not make us send seconds of silence each time."""
-        if self._is_finishing:
-            return ()
-        self._is_asked = True
-        return self._silence(_SILENCE_MS)
+        return () if self._is_finishing else self._ask()
 
-    def finish(self) -> Sequence[Message]:
+    def _finish(self) -> Sequence[Message]:
         """The silence pushes the last audio out of `_held`; what stays there is silence."""
-        if self._is_finishing:
-            return ()
         self._backlog_s = self._ahead_s()
-        frames = self.finalize()
-        self._is_finishing = True
-        return frames
+        return self._ask()
 
-    def received(self, message: Message) -> Sequence[Event]:
-        return () if self._is_over else self._read(message)
-
-    def closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        if self._is_over:
-            return ()
+    def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
         if self._is_finishing and code in wire.CLOSES_CLEAN and not self._ends:
             self._is_over = True
-            return (Finished(),)
+            return (*self._turn_end(), Finished())
         return self._fail(self._closing(code, reason))
 
-    def due_s(self) -> float | None:
-        return None if self._is_finishing or self._is_over else self._now_s + _TICK_S
-
-    def tick(self, now_s: float) -> Sequence[Message]:
-        self._now_s = now_s
-        if self._opened_s is None:
-            self._opened_s = now_s
-        if self._is_finishing or self._is_over:
-            return ()
-        self._quiet_ticks += 1
+    def _ticked(self) -> Sequence[Message]:
         # Also where nothing seems open: what was just said may not have been answered yet.
         return self._silence(round(_TICK_S * 1000)) if self._quiet_ticks >= _QUIET_TICKS else ()
 
@@ -242,8 +203,7 @@ class Vachana:
             case Notice() as notice:
                 return (notice,)
             case fault:
-                # A message that cannot be read is fatal, unless the client reads the vendor's messages itself.
-                return self._fail(fault) if self._options.parse_json else ()
+                return self._broken(fault)
 
     def _ready(self, request_id: str | None) -> Sequence[Event]:
         if self._is_ready:
@@ -267,8 +227,15 @@ class Vachana:
         if not transcript.text:
             return ()
         start_ms, self._settled_ms = self._span(transcript, end.at_ms)
+        self._is_turn_open = True
         final = FinalText(transcript.text, start_ms, self._settled_ms)
-        return [final, TurnEnd(self._settled_ms)] if end.is_turn else [final]
+        return [final, *self._turn_end()] if end.is_turn else [final]
+
+    def _turn_end(self) -> list[Event]:
+        if not self._is_turn_open:
+            return []
+        self._is_turn_open = False
+        return [TurnEnd(self._settled_ms)]
 
     def _partial(self, transcript: Transcript) -> Sequence[Event]:
         if not (transcript.text and self._options.partial_results):
@@ -288,6 +255,11 @@ class Vachana:
 
     # What is sent.
 
+    def _ask(self) -> Sequence[Message]:
+        """What makes it tell all it has heard."""
+        self._is_asked = True
+        return self._silence(_SILENCE_MS)
+
     def _frames(self, audio: bytes) -> list[bytes]:
         audio = self._held + audio
         whole_bytes = len(audio) - len(audio) % FRAME_BYTES
@@ -302,15 +274,9 @@ class Vachana:
 
     def _ahead_s(self) -> float:
         """How much audio the vendor was sent ahead of real time, as of the last tick."""
-        open_s = 0.0 if self._opened_s is None else self._now_s - self._opened_s
-        return min(max(self._line.vendor_ms / 1000 - open_s, 0.0), _BACKLOG_S_MAX)
+        return min(max(self._line.vendor_ms / 1000 - self._age_s, 0.0), _BACKLOG_S_MAX)
 
     # The end.
-
-    def _fail(self, fault: Fault) -> Sequence[Event]:
-        """Every text was told when it came; what has none yet is lost."""
-        self._is_over = True
-        return (Failed(fault),)
 
     def _error(self, said: str) -> Fault:
         words = wire.words(said, self._leg.credential) or "no reason given"
@@ -343,10 +309,9 @@ def check(options: Options) -> None:
         ClientFault: another model; another language or region; detection, which the vendor has withdrawn.
     """
     known = models()
-    row = known.find(options.model or known.default_model)
+    row = known.find(known.chosen(options.model, options.language))
     if row is None:
-        names = ", ".join(model.id for model in known.models)
-        raise invalid_parameter("model", f"{TITLE} has no model {shown(options.model or '')}; use {names}")
+        raise unknown_model(TITLE, known, options.model or "")
     if _language(options.language) is None:
         raise unsupported_language(TITLE, known, row, options.language)
 
@@ -355,18 +320,6 @@ def _language(language: str) -> str | None:
     """As the vendor spells it; None: it does not speak it. `bn-BD` is not `bn-IN`."""
     [model] = models().models
     return spelled(language, model.languages) or spelled(language + _REGION, model.languages)
-
-
-def _key_header(credential: Credential | None) -> tuple[tuple[str, str], ...]:
-    """The key; none for a server without keys.
-
-    Raises:
-        ClientFault: the key cannot stand in a header.
-    """
-    if credential is None:
-        return ()
-    secret = header_secret(credential, TITLE)
-    return (("x-api-key-id", secret),)
 
 
 ENTRY: Final = Entry(

@@ -1,4 +1,8 @@
-"""The catalogue's REST views: providers, their models, who speaks a language, the shape of what is sent."""
+"""The catalogue's REST views: providers, their models, who speaks a language, the shape of what is sent.
+
+`support` has one shape wherever it stands, `routeraudio.providers.models.Support`: who fulfils a wish, the vendor
+(`native`), we (`emulated`) or nobody (`ignored`).
+"""
 
 from typing import Final
 
@@ -54,11 +58,14 @@ async def _spoken() -> Response:
 
 def _provider(entry: Entry) -> dict[str, object]:
     known = models.load(entry.name)
+    default = known.find(known.default_model)
     return {
         "name": entry.name,
         "title": entry.title,
         "needs_key": entry.needs_key,
         "default_model": known.default_model,
+        "default_model_with_partials": known.default_model_with_partials or known.default_model,
+        "support": default and default.support,
         "models": [model.id for model in known.models],
         "as_of": known.as_of,
         "sources": known.sources,

@@ -74,5 +74,18 @@ def test_moving_moves_every_position() -> None:
     words = (Word("a", 100, 200, "S1"),)
     assert moved(Final("a", 100, 200, words), 1000) == Final("a", 1100, 1200, (Word("a", 1100, 1200, "S1"),))
     assert moved(Partial("a", 100, 200), 1000) == Partial("a", 1100, 1200)
-    assert moved(TurnEnd(200), 1000) == TurnEnd(1200)
+    assert moved(TurnEnd(200, channel=1), 1000) == TurnEnd(1200, channel=1)
+    assert moved(Final("a", 100, 200, channel=1), 1000) == Final("a", 1100, 1200, channel=1)
     assert moved(Usage(200), 1000) == Usage(200)
+
+
+def test_speakers_of_later_connections_are_other_speakers() -> None:
+    """Each connection counts anew: from the second on a label says whose it is, at whatever position."""
+    words = (Word("a", 100, 200, "0"), Word("b", 200, 300))
+    for by_ms in (0, 1000):
+        final = moved(Final("a b", 100, 300, words), by_ms, generation=2)
+        assert isinstance(final, Final)
+        assert [word.speaker for word in final.words or ()] == ["2.0", None]
+    first = moved(Final("a b", 100, 300, words), 1000, generation=0)
+    assert isinstance(first, Final)
+    assert [word.speaker for word in first.words or ()] == ["0", None]

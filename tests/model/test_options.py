@@ -19,6 +19,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "partial_results": False,
         "endpointing_ms": 500,
         "summary": False,
+        "multichannel": False,
         "parse_json": True,
     }
 

@@ -27,6 +27,7 @@ from routeraudio.model.events import (
 )
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
+from routeraudio.providers import models
 from routeraudio.providers.base import Adapter, Credential, Entry, Leg
 
 from .conversations.script import Closes, Conversation, Finalizes, Finishes, Says, Sends, Step
@@ -131,19 +132,20 @@ def check_events(events: Sequence[Event], *, from_ms: int, to_ms: int) -> None:
     ends = [event for event in events if isinstance(event, Failed | Finished)]
     assert len(ends) <= 1, "one end only"
     assert not ends or ends[0] is events[-1], "the end comes last"
-    settled_ms = from_ms
-    is_turn_open = False
+    # Each channel has utterances and turns of its own.
+    settled_ms: dict[int | None, int] = {}
+    open_turns: set[int | None] = set()
     for event in events:
         match event:
-            case Partial() | Final():
-                check_segment(event, from_ms=settled_ms, to_ms=to_ms)
+            case Partial(channel=channel) | Final(channel=channel):
+                check_segment(event, from_ms=settled_ms.get(channel, from_ms), to_ms=to_ms)
                 if isinstance(event, Final):
-                    settled_ms = event.end_ms
-                    is_turn_open = True
-            case TurnEnd(end_ms=end_ms):
-                assert is_turn_open, "a turn ends once, after its final"
-                assert settled_ms <= end_ms <= to_ms
-                is_turn_open = False
+                    settled_ms[channel] = event.end_ms
+                    open_turns.add(channel)
+            case TurnEnd(end_ms=end_ms, channel=channel):
+                assert channel in open_turns, "a turn ends once, after its final"
+                assert settled_ms[channel] <= end_ms <= to_ms
+                open_turns.discard(channel)
             case _:
                 pass
 
@@ -172,6 +174,16 @@ def check_whole(entry: Entry, conversation: Conversation) -> None:
     assert sum(isinstance(event, TurnEnd) for event in play.events) == conversation.turn_ends
     assert any(isinstance(event, Partial) for event in play.events) == conversation.has_partials
     assert isinstance(play.events[-1], Finished)
+
+
+def check_last_turn(entry: Entry, conversation: Conversation) -> None:
+    """The asked-for end of a stream ends the turn that is open, with every vendor that has turns."""
+    known = models.load(entry.name)
+    row = known.find(known.chosen(conversation.options.model, "en", has_partials=True))
+    assert row is not None
+    events = Play(entry, conversation).run(conversation.steps).events
+    last = {event.channel: type(event) for event in events if isinstance(event, Final | TurnEnd)}
+    assert set(last.values()) == {Final if row.support.turn_end == "ignored" else TurnEnd}
 
 
 def check_readiness(entry: Entry, conversation: Conversation) -> None:
@@ -391,6 +403,7 @@ Check = Callable[[Entry, Conversation], None]
 
 CHECKS: tuple[Check, ...] = (
     check_whole,
+    check_last_turn,
     check_readiness,
     check_finals_only,
     check_raw,
@@ -443,8 +456,8 @@ def later(event: Event, by_ms: int) -> Event:
             return msgspec.structs.replace(
                 event, start_ms=event.start_ms + by_ms, end_ms=event.end_ms + by_ms, words=words
             )
-        case TurnEnd(end_ms=end_ms):
-            return TurnEnd(end_ms + by_ms)
+        case TurnEnd(end_ms=end_ms, channel=channel):
+            return TurnEnd(end_ms + by_ms, channel)
         case _:
             return event
 

@@ -1,9 +1,9 @@
-"""Chunks of the size a vendor wants."""
+"""Pieces of the size a vendor wants."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.chunks import Chunker, Samples
 
 
 @given(pieces=st.lists(st.binary(max_size=300)), least=st.integers(0, 40), factor=st.integers(2, 5))
@@ -26,3 +26,13 @@ def test_nothing_waits_that_could_go() -> None:
     assert chunker.push(b"fgh") == []
     assert chunker.push(b"i") == [b"fghi"]
     assert chunker.push(b"0123456789") == [b"012345", b"6789"]
+
+
+@given(pieces=st.lists(st.binary(max_size=30)), step=st.integers(1, 16))
+def test_samples_stay_whole(pieces: list[bytes], step: int) -> None:
+    """However audio is cut, what is given out ends where a sample does; only part of the last one is missing."""
+    samples = Samples(step)
+    given_out = [samples.push(piece) for piece in pieces]
+    assert all(len(each) % step == 0 for each in given_out)
+    audio = b"".join(pieces)
+    assert b"".join(given_out) == audio[: len(audio) - len(audio) % step]

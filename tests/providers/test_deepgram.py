@@ -184,11 +184,11 @@ def test_refusal_carries_the_vendors_words() -> None:
     ("model", "language", "names"),
     [
         (None, "en-ZZ", ["en-ZZ", "nearest: en, en-AU"]),
-        (None, "tlh", ["tlh", "af, ar"]),
+        (None, "tlh", ["tlh", "use one of: af, ar"]),
         ("flux-general-en", "fr", ["models that can: nova-3, nova-3-medical, nova-2, flux-general-multi"]),
         ("flux-general-en", "multi", ["cannot detect", "nova-3"]),
         ("flux-general-multi", "pt-BR", ["nearest: pt"]),
-        ("nova-2-meeting", "auto", ["cannot detect", "or use en, en-US"]),
+        ("nova-2-meeting", "auto", ["cannot detect", "other providers", "or use one of: en, en-US"]),
         (None, "x" * 500, ["…"]),
     ],
 )
@@ -667,3 +667,51 @@ def test_flux_finalize_of_containers(url: str, sent: tuple[str, ...]) -> None:
     flux.received(turn_info("StartOfTurn", 0, "Well", 0.0, 1.0))
     assert flux.finalize() == sent
     assert [flux.tick(0.5 * i) for i in range(1, 9)] == [()] * 8
+
+
+# Channels told apart.
+
+STEREO = AudioFormat("pcm_s16le", 16_000, 2)
+
+
+def test_channels_go_as_they_came() -> None:
+    """With `multichannel` both channels are sent, and asked to be told apart; without it they are mixed here."""
+    apart = adapter(audio=STEREO, multichannel=True)
+    assert apart.audio_format == STEREO
+    assert {"channels": "2", "multichannel": "true"}.items() <= dict(parse_qsl(apart.dial().url)).items()
+    mixed = adapter(audio=STEREO)
+    assert mixed.audio_format == PCM_16K_MONO
+    assert "multichannel" not in mixed.dial().url
+
+
+def test_each_channel_has_utterances_of_its_own() -> None:
+    """What one says neither closes nor repeats nor moves what the other says."""
+    nova = adapter(audio=STEREO, multichannel=True)
+    nova.audio(bytes(4 * STEREO.bytes_per_second))
+    for channel in (0, 1):
+        [partial] = nova.received(results("Yes.", 0.5, 0.5, is_final=True, channel_index=[channel, 2]))
+        assert (partial.text, partial.channel) == ("Yes.", channel)
+    assert nova.received(utterance_end(1.0, channel=[1, 2])) == [
+        Final("Yes.", 500, 1000, (Word("Yes.", 500, 1000),), channel=1),
+        TurnEnd(1000, channel=1),
+    ]
+    assert nova.received(utterance_end(1.0, channel=[1, 2])) == ()
+    [final, _] = nova.received(results("", 1.0, 0.5, is_final=True, speech_final=True, channel_index=[0, 2]))
+    assert (final.text, final.channel) == ("Yes.", 0)
+
+
+@pytest.mark.parametrize("place", [[], [2, 3], [-1, 2], [10**9, 2]])
+def test_nobodys_channel_is_nobodys(place: list[int]) -> None:
+    """A channel that the client did not send is passed over."""
+    nova = adapter(audio=STEREO, multichannel=True)
+    nova.audio(bytes(4 * STEREO.bytes_per_second))
+    said = results("Yes.", 0.5, 0.5, is_final=True, speech_final=True, channel_index=place)
+    assert nova.received(said) == ()
+
+
+def test_a_mixed_stream_has_one_channel_whatever_the_vendor_says() -> None:
+    """Without `multichannel` transcripts name none."""
+    nova = adapter()
+    nova.audio(bytes(32_000))
+    told = nova.received(results("Yes.", 0.2, 0.5, is_final=True, speech_final=True, channel_index=[5, 7]))
+    assert [event.channel for event in told] == [None, None]

@@ -48,7 +48,7 @@ def finishing(offset_ms: int = 0, **changes: Any) -> Adapter:
 
 def failed(events: object) -> UpstreamFault:
     """The fault of the only event."""
-    assert isinstance(events, tuple)
+    assert isinstance(events, list | tuple)
     (event,) = events
     assert isinstance(event, Failed)
     assert isinstance(event.fault, UpstreamFault)
@@ -190,10 +190,20 @@ def test_what_it_takes(language: str, model: str | None) -> None:
     ENTRY.check(msgspec.structs.replace(OPTIONS, language=language, model=model, diarize=True))
 
 
-@pytest.mark.parametrize("language", ["de", "fr-FR", "english", "eng", "", "e"])
-def test_other_languages(language: str) -> None:
-    """Any other language is refused, naming the one it speaks."""
-    with pytest.raises(ClientFault, match="use en") as caught:
+@pytest.mark.parametrize(
+    ("language", "named"),
+    [
+        ("de", "other providers that do: assemblyai, deepgram"),
+        ("fr-FR", "with language=fr"),
+        ("english", "use one of: en"),
+        ("eng", "with language=en"),
+        ("", "use one of: en"),
+        ("e", "use one of: en"),
+    ],
+)
+def test_other_languages(language: str, named: str) -> None:
+    """Any other language is refused, naming who speaks it, else the one it speaks."""
+    with pytest.raises(ClientFault, match=named) as caught:
         ENTRY.check(msgspec.structs.replace(OPTIONS, language=language))
     assert caught.value.code == "unsupported_language"
     assert caught.value.parameter == "language"

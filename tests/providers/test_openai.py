@@ -13,7 +13,7 @@ import pytest
 from routeraudio.audio.transcode import transcoder
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
-from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage
+from routeraudio.model.events import Failed, Final, Finished, Notice, Ready, TurnEnd, Usage
 from routeraudio.model.options import Options
 from routeraudio.providers.base import Credential, Leg
 from routeraudio.providers.models import load
@@ -172,8 +172,8 @@ def test_language_hints(model: str, language: str, sent: dict[str, Any]) -> None
 def test_families_are_those_of_the_data_file() -> None:
     """Every model with its own turn ends has no partials, and the other way round; every name is known."""
     rows = {row.id: row for row in load("openai").models}
-    assert {id for id, row in rows.items() if not row.turn_end} == LIVE
-    assert {id for id, row in rows.items() if row.partials} == LIVE
+    assert {id for id, row in rows.items() if row.support.turn_end != "native"} == LIVE
+    assert {id for id, row in rows.items() if row.support.partials == "native"} == LIVE
     assert set(rows) >= LISTED
 
 
@@ -200,7 +200,7 @@ def test_formats(audio: AudioFormat, sent: AudioFormat, declared: dict[str, Any]
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-live", "", "nova-3", "gpt-transcribe-2026", "x" * 200])
 def test_unknown_model(model: str) -> None:
     """A model that does not transcribe is refused with the ones that do."""
-    with pytest.raises(ClientFault, match="use one of gpt-live-transcribe, gpt-transcribe") as caught:
+    with pytest.raises(ClientFault, match="use one of: gpt-transcribe, gpt-live-transcribe") as caught:
         check(wishes(model=model or " "))
     assert (caught.value.code, caught.value.parameter) == ("invalid_parameter", "model")
 
@@ -377,7 +377,7 @@ def test_a_commit_may_be_too_small() -> None:
 
 
 def test_turns_are_told_in_the_order_of_their_commits() -> None:
-    """A text that is ready early waits; partials of later turns wait too."""
+    """A text that is ready early waits; deltas in the burst behind a turn are no partials."""
     turns = ready(model=TURNS, audio_ms=6000)
     for number in (1, 2, 3):
         turns.received(started(f"item_{number}", number * 1000))
@@ -389,7 +389,6 @@ def test_turns_are_told_in_the_order_of_their_commits() -> None:
     assert turns.received(completed("item_1", "One.")) == [
         Final("One.", 1000, 1800),
         TurnEnd(1800),
-        Partial("Two", 2000, 2800),
     ]
     assert turns.received(completed("item_2", "Two.")) == [
         Final("Two.", 2000, 2800),

@@ -1,6 +1,7 @@
 """Deepgram as its documentation and recordings show it: v1 with nova-3, v2 with Flux."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from routeraudio.model.audio import AudioFormat
@@ -44,9 +45,9 @@ def results(text: str, start: float, duration: float, **changes: Any) -> str:
     return json.dumps(message | changes)
 
 
-def utterance_end(last_word_end: float) -> str:
+def utterance_end(last_word_end: float, channel: Sequence[int] = (0, 1)) -> str:
     """A v1 `UtteranceEnd`."""
-    return json.dumps({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": last_word_end})
+    return json.dumps({"type": "UtteranceEnd", "channel": channel, "last_word_end": last_word_end})
 
 
 def metadata(duration: float) -> str:
@@ -163,4 +164,33 @@ FLUX = Conversation(
     unknown='{"type":"SpeakerChanged","sequence_id":7}',
 )
 
-CONVERSATIONS = (NOVA, FLUX)
+CHANNELS = Conversation(
+    title="channels",
+    options=Options(
+        provider="deepgram", audio=AudioFormat("pcm_s16le", 16000, 2), partial_results=True, multichannel=True
+    ),
+    steps=(
+        Sends(2000),
+        Says(results("Good", 0.0, 0.6, channel_index=[0, 2])),
+        Says(results("Hello?", 0.1, 0.8, channel_index=[1, 2])),
+        Says(
+            results("Good morning.", 0.0, 1.4, channel_index=[0, 2], is_final=True, speech_final=True),
+            settles="Good morning.",
+        ),
+        Sends(2000),
+        Says(results("Hello? Is", 0.1, 1.9, channel_index=[1, 2], is_final=True), settles="Hello? Is"),
+        Says(utterance_end(1.9, channel=[1, 2])),
+        Says(results("Yes", 2.0, 1.0, channel_index=[0, 2])),
+        Says(results("anybody there?", 2.0, 1.5, channel_index=[1, 2], is_final=True, speech_final=True)),
+        Finishes(),
+        Says(results("Yes.", 2.0, 2.0, channel_index=[0, 2], is_final=True)),
+        Says(results("", 3.5, 0.5, channel_index=[1, 2], is_final=True)),
+        Says(metadata(4.0)),
+        Closes(1000),
+    ),
+    finals=("Good morning.", "Hello? Is", "anybody there?", "Yes."),
+    turn_ends=4,
+    unknown='{"type":"ToneDetected","tone":"cheerful","timestamp":1.5}',
+)
+
+CONVERSATIONS = (NOVA, FLUX, CHANNELS)

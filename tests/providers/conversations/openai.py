@@ -87,7 +87,7 @@ def error(code: str | None, message: str = "So it is.", **changes: Any) -> str:
 
 LIVE = Conversation(
     title="live",
-    options=Options(provider="openai", audio=PCM_24K, partial_results=True),
+    options=Options(provider="openai", model="gpt-live-transcribe", audio=PCM_24K, partial_results=True),
     steps=(
         Says(session("session.created")),
         Says(session()),
@@ -155,6 +155,7 @@ TURNS = Conversation(
     ),
     finals=("Good morning.", "Sorry?", "Yes."),
     turn_ends=3,
+    has_partials=False,
     unknown='{"type":"conversation.item.input_audio_transcription.mood","item_id":"item_1","mood":"cheerful"}',
     wraps_audio=True,
 )

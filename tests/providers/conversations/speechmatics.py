@@ -139,7 +139,7 @@ ENHANCED = Conversation(
         Closes(1000),
     ),
     finals=("Good morning everyone.", "How are you?", "Fine thank you."),
-    turn_ends=2,
+    turn_ends=3,
     unknown='{"message":"LanguageInfo","language":"en","partial":false}',
 )
 

@@ -77,7 +77,7 @@ TICKETS = Conversation(
         Closes(1000),
     ),
     finals=("मुझे दो टिकट चाहिए", "दिल्ली के लिए", "धन्यवाद"),
-    turn_ends=1,
+    turn_ends=2,
     has_partials=False,
     unknown='{"type":"mood","value":"cheerful","timestamp":"2026-11-20T10:00:00.000Z"}',
     wraps_audio=True,  # it travels as it is, but the silence that takes the place of controls is mixed in
