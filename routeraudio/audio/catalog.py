@@ -1,17 +1,37 @@
 """Which encodings can be converted, and by what. A new one is one file and one line here."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from routeraudio.audio.container import ContainerDecoder
 from routeraudio.audio.decoder import Decoder
 from routeraudio.audio.g711 import MulawDecoder
+from routeraudio.audio.mp3 import Mp3Demuxer
+from routeraudio.audio.ogg import OggDemuxer
+from routeraudio.audio.packets import Demuxer
 from routeraudio.audio.pcm import PcmDecoder
+from routeraudio.audio.webm import WebmDemuxer
 from routeraudio.model.audio import CHANNELS_MAX, SAMPLE_RATES_HZ, AudioFormat, Encoding
 from routeraudio.model.errors import invalid_parameter
+
+DEMUXERS: Final[dict[Encoding, Callable[[], Demuxer]]] = {
+    "ogg_opus": OggDemuxer,
+    "webm": WebmDemuxer,
+    "mp3": Mp3Demuxer,
+}
+"""Containers: they can be decoded, and counted while they pass through."""
+
+
+def _contained(demuxer: Callable[[], Demuxer], _: AudioFormat) -> Decoder:
+    """The container's own header beats the rate and channels that the client named."""
+    return ContainerDecoder(demuxer())
+
 
 DECODERS: Final[dict[Encoding, Callable[[AudioFormat], Decoder]]] = {
     "pcm_s16le": PcmDecoder,
     "pcm_mulaw": MulawDecoder,
+    **{encoding: partial(_contained, demuxer) for encoding, demuxer in DEMUXERS.items()},
 }
 
 
@@ -25,14 +45,7 @@ def check(source: AudioFormat, target: AudioFormat | None = None) -> None:
     Raises:
         ClientFault: naming the parameter and what is allowed.
     """
-    if source == target:
-        return
-    if source.encoding not in DECODERS:
-        raise invalid_parameter(
-            "encoding",
-            f"audio in {source.encoding} cannot be converted for this provider; send {' or '.join(DECODERS)}",
-        )
-    if source.is_raw:
+    if source != target and source.is_raw:
         _check_raw(source)
 
 

@@ -27,9 +27,17 @@ _EXPANSION: Final = np.array([_expanded(code) for code in range(256)], "<i2")
 class MulawDecoder:
     """`pcm_mulaw`: one byte is one sample."""
 
+    is_float = False
+    has_more = False
+
     def __init__(self, source: AudioFormat) -> None:
+        self._source = source
         self.pcm: AudioFormat | None = AudioFormat("pcm_s16le", source.sample_rate, source.channels)
         self._steps = Steps(source.bytes_per_step)
+
+    @property
+    def source_ms(self) -> int:
+        return self._source.duration_ms(self._steps.length)
 
     def push(self, data: bytes) -> bytes:
         codes = np.frombuffer(self._steps.whole(data), np.uint8)

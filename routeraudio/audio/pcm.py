@@ -14,23 +14,35 @@ class Steps:
     def __init__(self, bytes_per_step: int) -> None:
         self._bytes_per_step = bytes_per_step
         self._rest = b""
+        self.length = 0
+        """Bytes that came out so far."""
 
     def whole(self, data: bytes) -> bytes:
         """What came, up to the last whole instant; ``data`` itself where nothing has to be carried."""
         if not self._rest and len(data) % self._bytes_per_step == 0:
+            self.length += len(data)
             return data
         data = self._rest + data
         end = len(data) - len(data) % self._bytes_per_step
         self._rest = data[end:]
+        self.length += end
         return data[:end]
 
 
 class PcmDecoder:
     """`pcm_s16le` is what it is; only its chunks are put right."""
 
+    is_float = False
+    has_more = False
+
     def __init__(self, source: AudioFormat) -> None:
         self.pcm: AudioFormat | None = source
+        self._source = source
         self._steps = Steps(source.bytes_per_step)
+
+    @property
+    def source_ms(self) -> int:
+        return self._source.duration_ms(self._steps.length)
 
     def push(self, data: bytes) -> bytes:
         return self._steps.whole(data)
@@ -52,6 +64,34 @@ def downmix(pcm: bytes, channels: int) -> bytes:
     mean = interleaved @ np.ones(channels, np.float32)
     mean /= channels
     return np.rint(mean, out=mean).astype("<i2").tobytes()
+
+
+def mixed(samples: bytes, channels: int) -> bytes:
+    """`downmix` for float32. Added channel by channel: a product would round differently for other lengths."""
+    interleaved = np.frombuffer(samples, np.float32).reshape(-1, channels)
+    mean = interleaved[:, 0].copy()
+    for channel in range(1, channels):
+        mean += interleaved[:, channel]
+    mean /= channels
+    return mean.tobytes()
+
+
+def spread(samples: bytes, channels: int, target_channels: int) -> bytes:
+    """float32 on more channels than its header has: one goes on all, two keep their places beside silent ones."""
+    interleaved = np.frombuffer(samples, np.float32).reshape(-1, channels)
+    if channels == 1:
+        return np.repeat(interleaved, target_channels, axis=1).tobytes()
+    wide = np.zeros((len(interleaved), target_channels), np.float32)
+    kept = min(channels, target_channels)
+    wide[:, :kept] = interleaved[:, :kept]
+    return wide.tobytes()
+
+
+def integers(samples: bytes) -> bytes:
+    """float32 with full scale at 1 as `pcm_s16le`: rounded, and held at full scale where it is louder."""
+    scaled = np.frombuffer(samples, np.float32) * np.float32(32768)
+    np.rint(scaled, out=scaled)
+    return scaled.clip(-32768, 32767, out=scaled).astype("<i2").tobytes()
 
 
 QUIET_AMPLITUDE = 500

@@ -26,10 +26,15 @@ and 3).
 
 from typing import Final
 
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-_BYTES_PER_SAMPLE: Final = 2
+_LAYOUTS: Final = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
+"""By number of channels. Each is filtered for itself, so only the number matters."""
+
+_S16_BYTES: Final = 2
+_FLOAT_BYTES: Final = 4
 
 _FILTER: Final = ":".join(
     (
@@ -37,7 +42,6 @@ _FILTER: Final = ":".join(
         "cutoff=0.94",  # with 96 taps the widest that has closed at the Nyquist frequency
         "kaiser_beta=9",  # side lobes at -88 dB, about where 16 bits end
         "internal_sample_fmt=fltp",  # between 16-bit formats swr would compute in 16 bits: aliases at -65 dB
-        "out_sample_fmt=s16",
         "dither_method=none",  # the same input gives the same output
     )
 )
@@ -47,34 +51,53 @@ _FLUSH_PER_S: Final = 50
 
 
 class Resampler:
-    """Mono `pcm_s16le` from one of the six sample rates to another.
+    """Linear PCM from one sample rate to another, as `pcm_s16le` or floats.
 
     n samples in are ⌈n · target / source⌉ samples out: one for every instant of the target's clock that lies
     within the input, so the two durations never drift apart. Input and output start at the same instant.
     One of these takes 100 KiB (44.1 kHz, with its 160 phases: 290), mostly filter coefficients.
+
+    Args:
+        channels: interleaved, 1 to 8, the same on both sides.
+        takes_float: samples come as 32-bit floats with full scale at 1: what codecs decode saves a conversion.
+        is_float: and go out as such.
     """
 
-    def __init__(self, source_hz: int, target_hz: int) -> None:
+    def __init__(
+        self,
+        source_hz: int,
+        target_hz: int,
+        *,
+        channels: int = 1,
+        takes_float: bool = False,
+        is_float: bool = False,
+    ) -> None:
         self._source_hz = source_hz
         self._target_hz = target_hz
+        self._layout = _LAYOUTS[channels - 1]
+        self._format = "flt" if takes_float else "s16"
+        self._step_in = channels * (_FLOAT_BYTES if takes_float else _S16_BYTES)
+        self._step_out = channels * (_FLOAT_BYTES if is_float else _S16_BYTES)
         # Kept, and pushed to as a whole: PyAV's filters do not keep their graph alive and crash without it.
         self._graph = Graph()
         # FFmpeg otherwise starts a thread per core for every graph. Counts before the first filter only.
         self._graph.threads = 1
         inlet = self._graph.add(
-            "abuffer", f"sample_rate={source_hz}:sample_fmt=s16:channel_layout=mono:time_base=1/{source_hz}"
+            "abuffer",
+            f"sample_rate={source_hz}:sample_fmt={self._format}:channel_layout={self._layout}:time_base=1/{source_hz}",
         )
+        filtering = f"{target_hz}:{_FILTER}:out_sample_fmt={'flt' if is_float else 's16'}"
         self._graph.link_nodes(
-            inlet, self._graph.add("aresample", f"{target_hz}:{_FILTER}"), self._graph.add("abuffersink")
+            inlet, self._graph.add("aresample", filtering), self._graph.add("abuffersink")
         ).configure()
         self._samples_in = 0
         self._samples_out = 0
 
     def push(self, pcm: bytes) -> bytes:
-        """What ``pcm`` (whole samples, none allowed) yields; the last 3 to 6 ms wait for what comes next."""
+        """What ``pcm`` (whole instants, none allowed) yields; the last 3 to 6 ms wait for what comes next."""
         if not pcm:
             return b""
-        self._samples_in += len(pcm) // _BYTES_PER_SAMPLE
+        self._samples_in += len(pcm) // self._step_in
         return self._filtered(pcm)
 
     def finish(self) -> bytes:
@@ -84,24 +107,24 @@ class Resampler:
         returns nothing at all for input shorter than its filter.
         """
         samples_due = -(-self._samples_in * self._target_hz // self._source_hz)
-        bytes_due = _BYTES_PER_SAMPLE * (samples_due - self._samples_out)
+        bytes_due = self._step_out * (samples_due - self._samples_out)
         if not bytes_due:
             return b""
-        rest = self._filtered(bytes(_BYTES_PER_SAMPLE * (self._source_hz // _FLUSH_PER_S)))
+        rest = self._filtered(bytes(self._step_in * (self._source_hz // _FLUSH_PER_S)))
         assert len(rest) >= bytes_due, "the filter holds more than the flush pushes out"
         return rest[:bytes_due]
 
     def _filtered(self, pcm: bytes) -> bytes:
         # No timestamps: without them aresample has nothing to compensate for by dropping or stretching.
-        frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // _BYTES_PER_SAMPLE)
+        frame = AudioFrame(format=self._format, layout=self._layout, samples=len(pcm) // self._step_in)
         frame.sample_rate = self._source_hz
-        frame.planes[0].update(pcm)
+        frame.planes[0].update(_audible(pcm) if self._format == "flt" else pcm)
         self._graph.push(frame)
         chunks = []
         while (resampled := self._pulled()) is not None:
             self._samples_out += resampled.samples
             # A plane may be longer than its samples: FFmpeg rounds its buffers up.
-            chunks.append(bytes(resampled.planes[0])[: _BYTES_PER_SAMPLE * resampled.samples])
+            chunks.append(bytes(resampled.planes[0])[: self._step_out * resampled.samples])
         return b"".join(chunks)
 
     def _pulled(self) -> AudioFrame | None:
@@ -111,3 +134,14 @@ class Resampler:
             return None
         assert isinstance(frame, AudioFrame)
         return frame
+
+
+def _audible(samples: bytes) -> bytes:
+    """Floats rounded to 2^-23, which is -138 dB; zero, where they are smaller.
+
+    libopus decodes silence to 2e-34, and filtering that takes sixty times as long: its products are denormal.
+    """
+    one = np.float32(1)
+    rounded = np.frombuffer(samples, np.float32) + one
+    rounded -= one
+    return rounded.tobytes()

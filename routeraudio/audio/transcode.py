@@ -5,9 +5,9 @@ The bytes that come out depend on the bytes that went in, never on how they were
 
 from typing import Protocol
 
-from routeraudio.audio import catalog
+from routeraudio.audio import catalog, pcm
 from routeraudio.audio.decoder import Decoder
-from routeraudio.audio.pcm import Steps, downmix
+from routeraudio.audio.passage import Passage
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import SAMPLE_RATES_HZ, AudioFormat
 
@@ -20,33 +20,75 @@ class Transcoder(Protocol):
     is_passthrough: bool
     """Whether the bytes come out as they went in."""
 
+    @property
+    def source_ms(self) -> int:
+        """Whole milliseconds of the source's audio taken in so far, by samples, without the codec's delay."""
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether `source_ms` counts all that came. False: a container that passes through is not understood."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last `push` stopped at its bound (1 s of audio); ``push(b"")`` goes on.
+
+        A few bytes can be hours of audio. Ask before every further `push` and before `finish`, and give the next
+        stage time in between.
+        """
+
+    @property
+    def resumed_ms(self) -> int | None:
+        """Where in the source begins what the current connection got; None: it has got nothing yet."""
+
+    def restart(self) -> bool:
+        """What comes out from now on goes to a new connection, which knows nothing of what went before.
+
+        Of a container the next `push` that can gives the stream's header, then the audio from the nearest clean
+        place; bytes before that are left out.
+
+        Returns:
+            Whether that works; a container that is not understood (`is_sized`) cannot be taken up again.
+        """
+
     def push(self, data: bytes) -> bytes:
         """What ``data`` yields: whole samples, possibly none (``b""``). No more calls after `finish`.
 
         Raises:
-            ClientFault: the bytes are not what the client said they are.
+            ClientFault: the bytes are not what the client said they are. Never when they pass through.
         """
 
     def finish(self) -> bytes:
-        """What is still held back, possibly nothing. Called once."""
+        """What is still held back, possibly nothing. Called once.
+
+        Raises:
+            ClientFault: there was something, and no audio in it.
+        """
 
 
 def transcoder(source: AudioFormat, target: AudioFormat) -> Transcoder:
     """The cheapest way from ``source`` to ``target``.
 
     Args:
-        target: equal to ``source``, or `pcm_s16le` mono at one of the six rates.
+        source: of a container only the encoding counts; rate and channels are its header's.
+        target: equal to ``source``, the same container, or `pcm_s16le` at one of the six rates, mono or with
+            as many channels as ``source``.
 
     Raises:
         ClientFault: ``source`` cannot be converted; see `catalog.check`.
         ValueError: an adapter asks for something that nothing converts to.
     """
+    if source.encoding == target.encoding and not source.is_raw:
+        return _ContainerPassthrough(source)
     if source == target:
         return _Passthrough(source)
     catalog.check(source, target)
-    if target.encoding != "pcm_s16le" or target.channels != 1 or target.sample_rate not in SAMPLE_RATES_HZ:
+    if (
+        target.encoding != "pcm_s16le"
+        or target.channels not in (1, source.channels)
+        or target.sample_rate not in SAMPLE_RATES_HZ
+    ):
         raise ValueError(
-            f"cannot convert {source} to {target}; only to mono pcm_s16le at {SAMPLE_RATES_HZ} Hz"
+            f"cannot convert {source} to {target}; only to pcm_s16le at {SAMPLE_RATES_HZ} Hz, mono or as many channels"
         )
     return _Conversion(source, target)
 
@@ -55,12 +97,22 @@ class _Passthrough:
     """Equal formats. Chunks are handed on as they are, except that a sample is never cut in two."""
 
     is_passthrough = True
+    is_sized = True
+    has_more = False
 
     def __init__(self, source: AudioFormat) -> None:
         self.source = self.target = source
-        # A container's bytes have no boundaries of ours to keep.
-        self._steps = Steps(source.bytes_per_step if source.is_raw else 1)
+        self.resumed_ms: int | None = 0
+        self._steps = pcm.Steps(source.bytes_per_step)
         self._is_finished = False
+
+    @property
+    def source_ms(self) -> int:
+        return self.source.duration_ms(self._steps.length)
+
+    def restart(self) -> bool:
+        self.resumed_ms = self.source_ms
+        return True
 
     def push(self, data: bytes) -> bytes:
         assert not self._is_finished, "audio after finish"
@@ -72,48 +124,90 @@ class _Passthrough:
         return b""
 
 
+class _ContainerPassthrough(Passage):
+    """A container's bytes have no boundaries of ours to keep."""
+
+    is_passthrough = True
+    has_more = False
+
+    def __init__(self, source: AudioFormat) -> None:
+        super().__init__(catalog.DEMUXERS[source.encoding]())
+        self.source = self.target = source
+
+    def finish(self) -> bytes:
+        return b""
+
+
 class _Conversion:
     """Decoder, then `_Shaping` as soon as the decoder knows what it decodes."""
 
     is_passthrough = False
+    is_sized = True
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self.source = source
         self.target = target
+        self.resumed_ms: int | None = 0
         self._decoder: Decoder = catalog.DECODERS[source.encoding](source)
         self._shaping: _Shaping | None = None
         self._is_finished = False
 
+    @property
+    def source_ms(self) -> int:
+        return self._decoder.source_ms
+
+    @property
+    def has_more(self) -> bool:
+        return self._decoder.has_more
+
+    def restart(self) -> bool:
+        self.resumed_ms = self.source_ms
+        return True
+
     def push(self, data: bytes) -> bytes:
         assert not self._is_finished, "audio after finish"
-        pcm = self._decoder.push(data)
-        return self._shaped(pcm) if pcm else b""
+        samples = self._decoder.push(data)
+        return self._shaped(samples) if samples else b""
 
     def finish(self) -> bytes:
         assert not self._is_finished, "finish called twice"
         self._is_finished = True
-        pcm = self._decoder.finish()
-        head = self._shaped(pcm) if pcm else b""
+        samples = self._decoder.finish()
+        head = self._shaped(samples) if samples else b""
         return head + (self._shaping.finish() if self._shaping else b"")
 
-    def _shaped(self, pcm: bytes) -> bytes:
+    def _shaped(self, samples: bytes) -> bytes:
         if self._shaping is None:
             decoded = self._decoder.pcm
             assert decoded is not None, "a decoder names its format before it returns samples"
-            self._shaping = _Shaping(decoded, self.target.sample_rate)
-        return self._shaping.push(pcm)
+            self._shaping = _Shaping(decoded, self.target, is_float=self._decoder.is_float)
+        return self._shaping.push(samples)
 
 
 class _Shaping:
-    """PCM of any channels and rate to mono at the target's rate; mixed first: one channel to resample."""
+    """Samples of any channels and rate as the target has them; channels first: fewer to resample."""
 
-    def __init__(self, pcm: AudioFormat, target_hz: int) -> None:
-        self._channels = pcm.channels
-        self._resampler = Resampler(pcm.sample_rate, target_hz) if pcm.sample_rate != target_hz else None
+    def __init__(self, decoded: AudioFormat, target: AudioFormat, *, is_float: bool) -> None:
+        self._channels = decoded.channels
+        self._target_channels = target.channels
+        self._is_float = is_float
+        self._resampler: Resampler | None = None
+        if decoded.sample_rate != target.sample_rate:
+            self._resampler = Resampler(
+                decoded.sample_rate, target.sample_rate, channels=target.channels, takes_float=is_float
+            )
 
-    def push(self, pcm: bytes) -> bytes:
-        mono = pcm if self._channels == 1 else downmix(pcm, self._channels)
-        return mono if self._resampler is None else self._resampler.push(mono)
+    def push(self, samples: bytes) -> bytes:
+        if self._channels != self._target_channels:
+            samples = self._mixed(samples)
+        if self._resampler is not None:
+            return self._resampler.push(samples)
+        return pcm.integers(samples) if self._is_float else samples
 
     def finish(self) -> bytes:
         return b"" if self._resampler is None else self._resampler.finish()
+
+    def _mixed(self, samples: bytes) -> bytes:
+        if self._target_channels > 1:
+            return pcm.spread(samples, self._channels, self._target_channels)
+        return (pcm.mixed if self._is_float else pcm.downmix)(samples, self._channels)

@@ -59,6 +59,16 @@ def passed(transcoder: Transcoder, chunks: Sequence[bytes]) -> bytes:
     return b"".join([*map(transcoder.push, chunks), transcoder.finish()])
 
 
+def drained(converter: Transcoder, chunks: Sequence[bytes]) -> bytes:
+    """As a session does it: nothing is pushed while there is more of what was."""
+    out = []
+    for chunk in chunks:
+        out.append(converter.push(chunk))
+        while converter.has_more:
+            out.append(converter.push(b""))
+    return b"".join([*out, converter.finish()])
+
+
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """Any way to cut ``data`` in chunks: anywhere, odd bytes and empty chunks included."""

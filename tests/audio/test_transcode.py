@@ -140,6 +140,10 @@ def test_a_source_that_cannot_be_decoded_is_the_clients() -> None:
 class HeaderDecoder:
     """A container in miniature: the first byte is the rate in kHz, the rest PCM; it holds two bytes back."""
 
+    is_float = False
+    has_more = False
+    source_ms = 0
+
     def __init__(self, source: AudioFormat) -> None:
         self.pcm: AudioFormat | None = None
         self._held = b""
@@ -162,7 +166,39 @@ def test_a_decoder_may_learn_its_rate_from_a_header(monkeypatch: pytest.MonkeyPa
     assert out == passed(transcoder(AudioFormat("pcm_s16le", 48000), PCM_16K_MONO), [pcm])
 
 
-def test_a_container_without_sound_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no header ever came there is nothing to finish."""
-    monkeypatch.setitem(catalog.DECODERS, "mp3", HeaderDecoder)
-    assert passed(transcoder(AudioFormat("mp3", 16000), PCM_16K_MONO), [b""]) == b""
+@pytest.mark.parametrize("encoding", catalog.DEMUXERS)
+def test_a_container_that_never_came_ends_quietly(encoding: Encoding) -> None:
+    """When there were no bytes there is nothing to finish, and nobody to blame."""
+    assert passed(transcoder(AudioFormat(encoding, 16000), PCM_16K_MONO), [b""]) == b""
+
+
+@pytest.mark.parametrize("source", [s for s in RAW_SOURCES if s.channels > 1], ids=name)
+def test_as_many_channels_as_the_source(source: AudioFormat) -> None:
+    """A target with the source's channels keeps them apart: each comes out as it would alone."""
+    mono = AudioFormat(source.encoding, source.sample_rate)
+    voices = [
+        np.random.default_rng(seed).integers(
+            0, 256, source.bytes_per_second // source.channels // 5, np.uint8
+        )
+        for seed in range(source.channels)
+    ]
+    width = mono.bytes_per_step
+    together = np.stack([voice.reshape(-1, width) for voice in voices], axis=1).tobytes()
+    target = AudioFormat("pcm_s16le", 16000, source.channels)
+    out = np.frombuffer(passed(transcoder(source, target), [together[:9], together[9:]]), "<i2")
+    for channel, voice in enumerate(voices):
+        alone = passed(transcoder(mono, PCM_16K_MONO), [voice.tobytes()])
+        assert out[channel :: source.channels].tobytes() == alone
+
+
+@pytest.mark.parametrize("source", RAW_SOURCES[:8], ids=name)
+def test_source_time_is_counted_by_samples(source: AudioFormat) -> None:
+    """Converted or not, what went in is counted in whole milliseconds, and a new connection may begin anywhere."""
+    for target in (source, PCM_16K_MONO):
+        converter = transcoder(source, target)
+        for _ in range(3):
+            converter.push(bytes(source.bytes_per_second // 10))
+        assert (converter.source_ms, converter.is_sized, converter.has_more) == (300, True, False)
+        assert converter.resumed_ms == 0
+        assert converter.restart()
+        assert converter.resumed_ms == 300
