@@ -1,18 +1,25 @@
 """The dialect contract: one client protocol, as a synchronous object.
 
 A dialect reads a request head into `Options`, client messages into commands, and events into client messages.
+
+Reading and telling are two calls of one object, but not one moment: what is told waits for a client that reads slowly.
+So a dialect that learns something from the client's audio and wants to tell it sends itself an `Aside`, which comes
+back through `event` in its place among what the provider says.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from routeraudio.model.errors import ClientFault, Fault
+from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
+
+Clock = Callable[[], float]
+"""Unix time in seconds that never jumps; for stamps on messages, and for what a dialect waits for."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -40,6 +47,8 @@ class Wish(msgspec.Struct, frozen=True):
     token: str | None = None
     unknown: tuple[str, ...] = ()
     """Names of parameters nobody knows; ignored."""
+    more: msgspec.Struct | None = None
+    """What only this dialect knows of; handed to it when it is made."""
 
     def __repr__(self) -> str:
         return f"Wish({self.options!r}, …)"
@@ -72,21 +81,73 @@ Command = bytes | Control
 """Audio, or a control."""
 
 
+class Aside(msgspec.Struct, frozen=True):
+    """What a dialect has heard in the client's audio and tells itself, behind everything told so far."""
+
+    note: object
+    """The dialect's own."""
+
+
 class Dialect(Protocol):
     """One client's side of a session."""
 
-    def received(self, message: Message) -> Sequence[Command]:
+    def received(self, message: Message) -> Sequence[Command | Aside]:
         """What a client message means; audio keeps its order among controls.
 
         Raises:
             ClientFault: a message this dialect does not allow.
         """
 
-    def event(self, event: Event) -> Sequence[Message]:
+    def event(self, event: Event | Aside) -> Sequence[Message]:
         """What the client is told about an event; nothing for most."""
 
     def error(self, fault: Fault) -> Sequence[Message]:
-        """What the client is told before its connection is closed with `fault.close_code`."""
+        """What the client is told before its connection is closed with `close_code(fault)`."""
+
+    def close_code(self, fault: Fault) -> CloseCode:
+        """How this protocol says so."""
+
+
+@runtime_checkable
+class Greets(Protocol):
+    """What a dialect has besides, whose server speaks first."""
+
+    def greeting(self) -> Sequence[Message]:
+        """What the client is told as soon as it has been let in, once."""
+
+
+@runtime_checkable
+class KeepsTime(Protocol):
+    """What a dialect has besides, that tells its client something when nothing happens."""
+
+    @property
+    def tick_s(self) -> float:
+        """How often `tick` wants to be sent to `event`."""
+
+    @property
+    def tick(self) -> Aside:
+        """Time has passed."""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a dialect is made from."""
+
+    wish: Wish
+    options: Options
+    """Those of the wish, and what has been decided since: the provider, its model."""
+    request_id: str
+    now: Clock
+
+    def __repr__(self) -> str:
+        return f"Opening({self.options!r}, …)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        return [("options", self.options)]
+
+
+def _unchanged(options: Options) -> Options:
+    return options
 
 
 class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +157,12 @@ class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...]
     parse: Callable[[Request], Wish]
     """Raises `BadRequest`."""
-    dialect: Callable[[Options, str], Dialect]
-    """Made from the options and the request id."""
+    dialect: Callable[[Opening], Dialect]
     bad_request: Callable[[Sequence[ClientFault]], bytes]
     """The JSON body of the HTTP 400."""
+    refusal: Callable[[Wish, ClientFault], bytes] | None = None
+    """The JSON body of an HTTP 401 or 403; None: the client is let in, and told there."""
+    default_provider: str | None = None
+    """Serves clients that name none (`Options.provider` is empty) and whose key has none of its own either."""
+    fit: Callable[[Options], Options] = _unchanged
+    """The options for the provider and model that are known now, where they depend on them."""

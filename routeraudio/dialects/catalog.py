@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from routeraudio.dialects import listen
+from routeraudio.dialects import listen, vachana
 from routeraudio.dialects.base import DialectEntry
 
-DIALECTS: Final[tuple[DialectEntry, ...]] = (listen.ENTRY,)
+DIALECTS: Final[tuple[DialectEntry, ...]] = (listen.ENTRY, vachana.ENTRY)
 
 BY_PATH: Final[dict[str, DialectEntry]] = {path: entry for entry in DIALECTS for path in entry.paths}

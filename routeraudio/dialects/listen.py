@@ -15,26 +15,30 @@ With `parse_json=false` the client gets the provider's messages as they came, an
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 from typing import Final as Constant
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from routeraudio.dialects.base import BadRequest, Command, Control, DialectEntry, Request, Wish
+from routeraudio.dialects.base import (
+    Aside,
+    BadRequest,
+    Command,
+    Control,
+    DialectEntry,
+    Opening,
+    Request,
+    Wish,
+)
+from routeraudio.dialects.parameters import Given, boolean, choice, integer, matching, number, query_pairs
 from routeraudio.model.audio import CHANNELS_MAX, ENCODINGS, SAMPLE_RATES_HZ, AudioFormat, Encoding
-from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault, invalid_parameter
+from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault
 from routeraudio.model.events import Event, Final, Partial, Raw, Summary, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
+from routeraudio.providers.advice import warnings
 from routeraudio.providers.catalog import PROVIDERS
-
-T = TypeVar("T")
-
-PARAMETERS_MAX: Constant = 64
-"""Query parameters; the protocol knows thirteen."""
 
 ENDPOINTING_MS_MAX: Constant = 10_000
 
@@ -48,10 +52,7 @@ CONTROLS: Constant[dict[str, Control]] = {
     "KeepAlive": Control.KEEPALIVE,
 }
 
-_BOOLEANS: Constant = {"true": True, "1": True, "false": False, "0": False}
 _ENCODING_ALIASES: Constant = {"mulaw": "pcm_mulaw"}
-_NAME: Constant = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}")
-"""A parameter's name as it may be logged; shorter than any key."""
 _MODEL: Constant = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _LANGUAGE: Constant = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
@@ -73,11 +74,14 @@ class Transcript(msgspec.Struct, tag_field="type", tag="transcript"):
     end_time: float
     is_partial: bool
     words: list[WordMessage] | None
+    channel: int | msgspec.UnsetType = msgspec.UNSET
+    """From 0; only there with `multichannel=true`."""
 
 
 class TurnEndMessage(msgspec.Struct, tag_field="type", tag="turn_end"):
     provider: str
     end_time: float
+    channel: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
@@ -94,6 +98,8 @@ class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
     seconds_finalised: float
     seconds_lost: float
     upstream_connections: int
+    warnings: tuple[str, ...]
+    """What was asked for and has no effect with this provider."""
 
 
 class _WrongParameter(msgspec.Struct):
@@ -126,11 +132,12 @@ def schema() -> dict[str, Any]:
 class Listen:
     """One client's side of a session."""
 
-    def __init__(self, options: Options, request_id: str) -> None:
+    def __init__(self, options: Options, request_id: str, advice: tuple[str, ...] = ()) -> None:
         self._provider = options.provider
         self._partials = options.partial_results
         self._is_raw = not options.parse_json
         self._wants_summary = options.summary
+        self._advice = advice
         self._request_id = request_id
 
     def received(self, message: Message) -> Sequence[Command]:
@@ -148,7 +155,7 @@ class Listen:
             ) from None
         return () if control is None else (control,)
 
-    def event(self, event: Event) -> Sequence[Message]:
+    def event(self, event: Event | Aside) -> Sequence[Message]:
         """See `Dialect.event`."""
         if isinstance(event, Summary):
             return (_encode(self._summary(event)).decode(),) if self._wants_summary else ()
@@ -159,7 +166,7 @@ class Listen:
         if isinstance(event, Partial):
             return (self._transcript(event, is_partial=True),) if self._partials else ()
         if isinstance(event, TurnEnd):
-            return (_encode(TurnEndMessage(self._provider, event.end_ms / 1000)).decode(),)
+            return (_encode(TurnEndMessage(self._provider, event.end_ms / 1000, _channel(event))).decode(),)
         return ()
 
     def error(self, fault: Fault) -> Sequence[Message]:
@@ -167,6 +174,10 @@ class Listen:
         if fault.close_code is CloseCode.RESTART:
             return ()
         return (_encode(ErrorMessage(fault.message, fault.code, self._provider, self._request_id)).decode(),)
+
+    def close_code(self, fault: Fault) -> CloseCode:
+        """See `Dialect.close_code`."""
+        return fault.close_code
 
     def _summary(self, event: Summary) -> SummaryMessage:
         return SummaryMessage(
@@ -176,6 +187,7 @@ class Listen:
             event.finalised_ms / 1000,
             (event.received_ms - event.finalised_ms) / 1000,
             event.connections,
+            self._advice,
         )
 
     def _transcript(self, event: Final | Partial, *, is_partial: bool) -> str:
@@ -187,9 +199,19 @@ class Listen:
             ]
         return _encode(
             Transcript(
-                self._provider, event.text, event.start_ms / 1000, event.end_ms / 1000, is_partial, words
+                self._provider,
+                event.text,
+                event.start_ms / 1000,
+                event.end_ms / 1000,
+                is_partial,
+                words,
+                _channel(event),
             )
         ).decode()
+
+
+def _channel(event: Final | Partial | TurnEnd) -> int | msgspec.UnsetType:
+    return msgspec.UNSET if event.channel is None else event.channel
 
 
 # Parameters.
@@ -201,36 +223,25 @@ def parse(request: Request) -> Wish:
     Raises:
         BadRequest: with every parameter that is missing or wrong.
     """
-    try:
-        pairs = parse_qsl(
-            request.query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX, errors="strict"
-        )
-    except ValueError as exc:
-        raise BadRequest(
-            [
-                invalid_parameter(
-                    "query", f"the query must be UTF-8 and have at most {PARAMETERS_MAX} parameters"
-                )
-            ]
-        ) from exc
-    given = _Given(pairs)
+    given = Given(query_pairs(request.query))
     options = Options(
-        provider=given.take("provider", _choice(tuple(PROVIDERS)), required=True, default=""),
+        provider=given.take("provider", choice(tuple(PROVIDERS)), required=True, default=""),
         audio=AudioFormat(
             encoding=given.take("encoding", _encoding, required=True, default="pcm_s16le"),
             sample_rate=given.take("sample_rate", _sample_rate, required=True, default=16000),
-            channels=given.take("channels", _number(1, CHANNELS_MAX), default=1),
+            channels=given.take("channels", number(1, CHANNELS_MAX), default=1),
         ),
-        model=given.take("model", _matching(_MODEL, "a model name"), default=None),
+        model=given.take("model", matching(_MODEL, "a model name"), default=None),
         language=given.take(
-            "language", _matching(_LANGUAGE, "a language code like en or pt-BR"), default="en"
+            "language", matching(_LANGUAGE, "a language code like en or pt-BR"), default="en"
         ),
-        diarize=given.take("diarize", _boolean, default=False),
-        punctuate=given.take("punctuate", _boolean, default=True),
-        partial_results=given.take("partial_results", _boolean, default=False),
-        endpointing_ms=given.take("endpointing", _number(0, ENDPOINTING_MS_MAX), default=500),
-        summary=given.take("summary", _boolean, default=False),
-        parse_json=given.take("parse_json", _boolean, default=True),
+        diarize=given.take("diarize", boolean, default=False),
+        punctuate=given.take("punctuate", boolean, default=True),
+        partial_results=given.take("partial_results", boolean, default=False),
+        multichannel=given.take("multichannel", boolean, default=False),
+        endpointing_ms=given.take("endpointing", number(0, ENDPOINTING_MS_MAX), default=500),
+        summary=given.take("summary", boolean, default=False),
+        parse_json=given.take("parse_json", boolean, default=True),
     )
     query_key = given.take("api_key", str, default=None)
     token = given.take("jwt_token", str, default=None)
@@ -251,83 +262,6 @@ def bad_request(faults: Sequence[ClientFault]) -> bytes:
     )
 
 
-class _Given:
-    """The parameters that came, and what was wrong with those taken so far."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self.faults: list[ClientFault] = []
-        self._rest = dict(pairs)
-        counts = Counter(name for name, _ in pairs)
-        self._repeated = {name for name, count in counts.items() if count > 1}
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """Names that were not taken. What looks like none, a key without its `api_key=` perhaps, is left out."""
-        return tuple(name if _NAME.fullmatch(name) else "…" for name in self._rest)
-
-    def take(self, name: str, read: Callable[[str], T], *, default: Any, required: bool = False) -> T:
-        """The value of ``name``; ``default`` where it is missing or wrong."""
-        text = self._rest.pop(name, None)
-        if name in self._repeated:
-            # Whichever we took, and front proxies differ, half of all clients would have meant the other one.
-            self._complain(name, "given more than once")
-            return cast(T, default)
-        if text is None:
-            if required:
-                self._complain(name, f"missing; expected {_expected(read)}")
-            return cast(T, default)
-        try:
-            return read(text)
-        except (ValueError, KeyError):
-            self._complain(name, f"expected {_expected(read)}")
-            return cast(T, default)
-
-    def _complain(self, name: str, what: str) -> None:
-        self.faults.append(invalid_parameter(name, f"parameter {name}: {what}"))
-
-
-def _expected(read: Callable[[str], object]) -> str:
-    return read.__doc__ or "text"
-
-
-def _choice(names: Sequence[str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in names:
-            raise ValueError
-        return text
-
-    read.__doc__ = "one of " + ", ".join(names)
-    return read
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        number = _integer(text)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    read.__doc__ = f"a whole number from {low} to {high}"
-    return read
-
-
-def _integer(text: str) -> int:
-    """Plain digits only: Python's `int` also takes blanks, signs, underscores and other scripts."""
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError
-    return int(text)
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if pattern.fullmatch(text) is None:
-            raise ValueError
-        return text
-
-    read.__doc__ = what
-    return read
-
-
 def _encoding(text: str) -> Encoding:
     name = _ENCODING_ALIASES.get(text, text)
     if name not in ENCODINGS:
@@ -339,7 +273,7 @@ _encoding.__doc__ = "one of " + ", ".join((*ENCODINGS, *_ENCODING_ALIASES))
 
 
 def _sample_rate(text: str) -> int:
-    rate = _integer(text)
+    rate = integer(text)
     if rate not in SAMPLE_RATES_HZ:
         raise ValueError
     return rate
@@ -348,11 +282,11 @@ def _sample_rate(text: str) -> int:
 _sample_rate.__doc__ = "one of " + ", ".join(map(str, SAMPLE_RATES_HZ)) + " (Hz)"
 
 
-def _boolean(text: str) -> bool:
-    """true or false"""
-    return _BOOLEANS[text.lower()]
+def _dialect(opening: Opening) -> Listen:
+    options = opening.options
+    return Listen(options, opening.request_id, warnings(options) if options.summary else ())
 
 
 ENTRY: Constant = DialectEntry(
-    name="listen", paths=("/v1/listen",), parse=parse, dialect=Listen, bad_request=bad_request
+    name="listen", paths=("/v1/listen",), parse=parse, dialect=_dialect, bad_request=bad_request
 )

@@ -76,6 +76,12 @@ TOLD: list[tuple[Event, str]] = [
         '"start_time":0.0,"end_time":1.0,"is_partial":false,"words":null}',
     ),
     (TurnEnd(4810), '{"type":"turn_end","provider":"deepgram","end_time":4.81}'),
+    (TurnEnd(4810, 0), '{"type":"turn_end","provider":"deepgram","end_time":4.81,"channel":0}'),
+    (
+        Final("a", 0, 1000, None, 1),
+        '{"type":"transcript","provider":"deepgram","transcript":"a","start_time":0.0,"end_time":1.0,'
+        '"is_partial":false,"words":null,"channel":1}',
+    ),
 ]
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 
 from routeraudio.dialects.base import BadRequest, Request, Wish
-from routeraudio.dialects.listen import ENTRY, PARAMETERS_MAX, bad_request, parse
+from routeraudio.dialects.listen import ENTRY, bad_request, parse
+from routeraudio.dialects.parameters import PARAMETERS_MAX
 from routeraudio.model.audio import ENCODINGS, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, invalid_parameter
 from routeraudio.providers.catalog import PROVIDERS
