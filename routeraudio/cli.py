@@ -21,12 +21,27 @@ COMMANDS: Final = {
     "stream": "Send audio to a daemon and show the transcripts.\n\nCtrl-C ends the audio and waits for the last "
     "words; a second one stops at once. The exit code is 0 when the stream ended well, 1 when the other side "
     "failed, 2 when an argument is wrong.",
+    "pull": "Fetch a stream, send it to a daemon and show the transcripts.\n\nCtrl-C ends the audio and waits for the "
+    "last words; a second one stops at once. The exit code is 0 when the stream ended well, 1 when the source or the "
+    "other side failed, 2 when an argument is wrong.",
     "emulate": "Run a stand-in for a provider.",
     "languages": "Show which providers and models speak a language.",
     "check-config": "Check a configuration file.",
+    "token": "Make a token for a router key.",
+    "usage": "Show what was used and what it costs.",
     "version": "Show versions.",
 }
 """Each is a function of its name in a module of its name."""
+
+KEYS: Final = {
+    "create": "create",
+    "list": "list_keys",
+    "show": "show",
+    "update": "update",
+    "disable": "disable",
+    "rotate": "rotate",
+}
+"""Commands of `routeraudio keys` and their functions."""
 
 ENGINE: Final = "routeraudio.engine.command:run_engine"
 """Also a program of its own: the daemon's supervisor runs it so."""
@@ -42,6 +57,10 @@ app = App(
 for _name, _help in COMMANDS.items():
     _place = _name.replace("-", "_")
     app.command(f"routeraudio.commands.{_place}:{_place}", name=_name, help=_help)
+_keys = App(name="keys", help="Make router keys, change them and end them, while the daemon runs or not.")
+for _name, _function in KEYS.items():
+    _keys.command(f"routeraudio.commands.keys:{_function}", name=_name)
+app.command(_keys)
 app.command(ENGINE, name="engine", help="Run the local recogniser by itself.")
 
 

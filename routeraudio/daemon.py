@@ -4,7 +4,6 @@ import gc
 import os
 import resource
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -12,22 +11,30 @@ from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 import trio
+from quart_trio import QuartTrio
 
+from routeraudio import workers
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Config, Provider
-from routeraudio.engine.supervise import supervise
+from routeraudio.config.schema import Config
+from routeraudio.engine.spawned import spawned
 from routeraudio.model.errors import ConfigFault
-from routeraudio.server import logs
+from routeraudio.server import logs, systemd, vitals
 from routeraudio.server.admission import Admission
 from routeraudio.server.app import create_app
+from routeraudio.server.board import Board
+from routeraudio.server.books import Books
 from routeraudio.server.door import Door
+from routeraudio.server.health import Health, Memory
 from routeraudio.server.http import Http
-from routeraudio.server.listening import names, open_listeners
+from routeraudio.server.listening import inherited, names, open_listeners
+from routeraudio.server.metrics import Metrics
+from routeraudio.server.place import ALONE, Place, die_with, place_of
+from routeraudio.server.pulse import Pulse
 from routeraudio.server.streaming import Streaming
+from routeraudio.server.turns import Turns
 from routeraudio.transport import host
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
@@ -43,13 +50,25 @@ FINISH_S: Final = 20.0
 
 
 class Daemon:
-    """One process's worth of routeraudio."""
+    """One process's worth of routeraudio.
 
-    def __init__(self, config: Config, poller: Poller) -> None:
+    Args:
+        place: which of several processes this is.
+    """
+
+    def __init__(self, config: Config, poller: Poller, place: Place = ALONE) -> None:
         self._config = config
         self._poller = poller
-        self._admission = Admission(config.limits, config.server.max_sessions)
-        self._streaming = Streaming(config, self._poller, self._admission)
+        self._place = place
+        self._admission = Admission(config.limits, place.share(config.server.max_sessions))
+        self._board = Board.alone() if place.board is None else Board.at(place.board, place.number)
+        self._metrics = Metrics(self._board, worker=place.number)
+        self._health = Health(Memory(workers=place.workers))
+        self._books = Books(config, place.number)
+        self._pulse = Pulse(self._admission, self._board, self._metrics, self._health, self._books.ledger)
+        self._streaming = Streaming(
+            config, self._poller, self._admission, self._books.access, self._books.ledger, self._metrics
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled. Started with the bound addresses, once everything is ready.
@@ -60,20 +79,24 @@ class Daemon:
         server = self._config.server
         trio.socket.set_custom_hostname_resolver(Resolver(self._config.limits.dial_dns_s))
         tls = _tls(self._config)
-        listeners = await open_listeners(server.bind, os.environ)
+        shared = inherited(self._place.listening)
+        listeners = shared or await open_listeners(server.bind, os.environ)
         door = Door(
             self._streaming,
-            Http(create_app(self._admission)).serve,
+            Http(create_app([self._mount_vitals, *self._books.mounts])).serve,
             self._admission,
             tls=tls,
             trusted_proxies=[ip_network(text) for text in server.trusted_proxies],
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
-            local = self._config.providers.get("local")
-            if local is not None and local.spawn:
-                await self._spawn_engine(nursery, local)
-            nursery.start_soon(trio.serve_listeners, door.handle, listeners)
+            await nursery.start(self._books.run)
+            await self._reach_engine(nursery)
+            nursery.start_soon(self._pulse.run)
+            doors: list[trio.abc.Listener[trio.SocketStream]] = (
+                [Turns(one, self._board, self._pulse.tell) for one in shared] if shared else [*listeners]
+            )
+            nursery.start_soon(partial(trio.serve_listeners, door.handle, doors))
             task_status.started(names(listeners))
 
     async def drain(self) -> None:
@@ -94,21 +117,21 @@ class Daemon:
         if config.server != self._config.server:
             log.warning("restart_needed", why="changes in [server] take effect with the next start")
         self._streaming.configure(config)
+        self._books.access.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
 
-    async def _spawn_engine(self, nursery: trio.Nursery, local: Provider) -> None:
-        """Start the engine on the configured port, or on any free one, and tell its route where it is."""
-        parts = urlsplit(local.url or "ws://127.0.0.1:0")
-        host = parts.hostname or "127.0.0.1"
-        port = await nursery.start(_supervise, host, parts.port or 0, local.workers_max)
-        self._streaming.engine_at(f"ws://{f'[{host}]' if ':' in host else host}:{port}")
+    async def _reach_engine(self, nursery: trio.Nursery) -> None:
+        """Tell its route where the engine is: started by our parent, or here."""
+        local = self._config.providers.get("local")
+        if self._place.engine_url is not None:
+            self._streaming.engine_at(self._place.engine_url)
+        elif local is not None and local.spawn:
+            self._streaming.engine_at(await spawned(nursery, local))
 
-
-async def _supervise(
-    host: str, port: int, workers_max: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
-) -> None:
-    await supervise(host=host, port=port, workers_max=workers_max, task_status=task_status)
+    def _mount_vitals(self, app: QuartTrio) -> None:
+        page = self._metrics.page if self._config.server.metrics else None
+        vitals.mount(app, self._pulse.standing, page)
 
 
 async def serve(
@@ -124,7 +147,12 @@ def main(config_path: Path | None) -> int:
         config = load(config_path, os.environ)
         logs.configure(config.log)
         _raise_descriptor_limit()
-        host.run(partial(_main, config, config_path))
+        place = place_of(os.environ)
+        if place is None and workers.count(config) > 1:
+            return workers.run(config, config_path)
+        if place is not None:
+            die_with(place.parent)
+        host.run(partial(_main, config, config_path, place or ALONE))
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
@@ -136,16 +164,17 @@ def main(config_path: Path | None) -> int:
     return return_code
 
 
-async def _main(config: Config, config_path: Path | None, poller: Poller) -> None:
-    daemon = Daemon(config, poller)
+async def _main(config: Config, config_path: Path | None, place: Place, poller: Poller) -> None:
+    daemon = Daemon(config, poller, place)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             addresses = await nursery.start(daemon.run)
             # What lives from here to the end need not be looked at by every collection.
             gc.collect()
             gc.freeze()
-            log.info("listening", addresses=addresses)
-            notify("READY=1")
+            if place is ALONE:
+                log.info("listening", addresses=addresses)
+            systemd.notify(systemd.READY)
             await _obey(signals, daemon, config_path)
             nursery.cancel_scope.cancel()
 
@@ -154,7 +183,7 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
     """SIGHUP reloads; the first SIGTERM or SIGINT drains, the second one ends at once. Returns when all is done."""
     while await anext(signals) == signal.SIGHUP:
         _reload(daemon, config_path)
-    notify("STOPPING=1")
+    systemd.notify(systemd.STOPPING)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_second_signal, signals, nursery.cancel_scope.cancel)
         await daemon.drain()
@@ -178,19 +207,6 @@ def _reload(daemon: Daemon, config_path: Path | None) -> None:
         return
     daemon.reload(config)
     log.info("reloaded")
-
-
-def notify(state: str) -> None:
-    """Tell systemd (sd_notify(3)); without systemd nothing happens."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
-            sock.connect("\0" + path[1:] if path.startswith("@") else path)
-            sock.sendall(state.encode())
-        except OSError as exc:
-            log.warning("notify_failed", why=(exc.strerror or "unknown").lower())
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

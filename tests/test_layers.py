@@ -24,6 +24,7 @@ FLOORS: Final = {
     "pull": 5,
     "engine": 5,
     "emulators": 5,
+    "workers": 6,
     "daemon": 6,
     "commands": 7,
     "cli": 8,
@@ -33,8 +34,10 @@ FLOORS: Final = {
 
 NEIGHBOURS: Final = {
     ("dialects", "providers"),  # a parameter's allowed values are the catalogue's
+    ("dialects", "audio"),  # a protocol whose server finds the ends of utterances needs an ear
     ("providers", "audio"),  # finding pauses is sound work, for vendors that must be told when a turn ends
     ("emulators", "engine"),  # without a script an emulator answers with what the engine hears
+    ("daemon", "workers"),  # one process that is told to be several
 }
 """Imports within a floor, each for its reason."""
 

@@ -1,15 +1,17 @@
 """What no single value can tell: ranges of limits, addresses, and keys that only make sense together."""
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from routeraudio.config import address
-from routeraudio.config.decode import came, unknown
-from routeraudio.config.schema import WEEK_S, Config, Key, Provider, Server
+from routeraudio.config.decode import came, expected, unknown
+from routeraudio.config.schema import WEEK_S, Config, Key, Price, Provider, Pull, Server, Store
 from routeraudio.config.source import Path, Source
 from routeraudio.policy.limits import Limits
 
@@ -21,6 +23,14 @@ CEILINGS: Final[Mapping[str, float]] = {
 }
 """By ending of the name, the first that fits. Above these a limit is a typing error: a gibibyte per message,
 a million sessions, a week of waiting."""
+
+PRICE_MAX: Final = 1000
+"""Dollars per hour. A price above is one per month in the wrong place."""
+PRICE_DECIMALS_MAX: Final = 6
+
+_PRICES: Final = ("price_per_hour_usd", "gateway_price_per_hour_usd")
+
+_STORES: Final = re.compile(r"sqlite://(?:/[^?#\n]*)?|postgres(?:ql)?://.+")
 
 LOCAL: Final = "local"
 _LOCAL_ONLY: Final = ("spawn", "workers_max")
@@ -36,6 +46,8 @@ def check(config: Config, source: Source, catalogue: Sequence[str]) -> None:
         ConfigFault: naming the first such key.
     """
     _server(config.server, source)
+    _store(config.store, source)
+    _pull(config.pull, source)
     _limits(config.limits, source)
     for name, provider in config.providers.items():
         if name not in catalogue:
@@ -61,6 +73,23 @@ def _server(server: Server, source: Source) -> None:
         raise source.fault(("server", missing), "is missing; TLS needs certificate and key")
 
 
+def _store(store: Store, source: Source) -> None:
+    if store.url is not None and _STORES.fullmatch(store.url.reveal()) is None:
+        message = 'expected "sqlite:///absolute/path" or "postgresql://user@host/database"'
+        raise source.fault(("store", "url"), message)
+
+
+def _pull(pull: Pull, source: Source) -> None:
+    for text in pull.allow_networks:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            message = f'expected networks such as "10.0.0.0/8", got {text!r}'
+            raise source.fault(("pull", "allow_networks"), message) from None
+    if pull.state_dir is not None and not pull.state_dir.startswith("/"):
+        raise source.fault(("pull", "state_dir"), f"expected an absolute path, got {pull.state_dir!r}")
+
+
 def _limits(limits: Limits, source: Source) -> None:
     for name, value in msgspec.structs.asdict(limits).items():
         ceiling = next(top for ending, top in CEILINGS.items() if name.endswith(ending))
@@ -73,10 +102,21 @@ def _provider(name: str, provider: Provider, source: Source) -> None:
     path: Path = ("providers", name)
     if provider.url is not None:
         _url(provider.url, (*path, "url"), source)
+    for key in _PRICES:
+        _price(getattr(provider, key), (*path, key), source)
     for key in _LOCAL_ONLY:
         default = next(field.default for field in msgspec.structs.fields(Provider) if field.name == key)
         if name != LOCAL and getattr(provider, key) != default:
             raise source.fault((*path, key), f"only [providers.{LOCAL}] has this key")
+
+
+def _price(price: Decimal | None, path: Path, source: Source) -> None:
+    if price is not None and not (
+        price.is_finite()
+        and 0 <= price <= PRICE_MAX
+        and price == price.quantize(Decimal(1).scaleb(-PRICE_DECIMALS_MAX))
+    ):
+        raise source.fault(path, f"expected {expected(Price)}, got {came(str(price), path)}")
 
 
 def _url(url: str, path: Path, source: Source) -> None:

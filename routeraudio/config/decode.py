@@ -19,7 +19,10 @@ from routeraudio.model.errors import ConfigFault
 QUOTED_MAX: Final = 60
 """Characters of a wrong value that an error repeats."""
 
-UNQUOTED: Final = frozenset({"api_key", "api_key_file", "api_key_env", "hash", "id", "url"})
+UNQUOTED: Final = frozenset(
+    {"hash", "id", "url"}
+    | {f"{stem}{way}" for stem in ("api_key", "admin_key", "token_secret") for way in ("", "_file", "_env")}
+)
 """Keys whose value no error repeats: people put the secret itself there by mistake, or inside a URL."""
 
 
@@ -30,6 +33,8 @@ def decode(kind: Any, raw: object, path: Path, source: Source) -> Any:
         ConfigFault: naming place, path, what came and what is allowed.
     """
     origin, arguments = get_origin(kind), get_args(kind)
+    if is_union(kind) and is_struct(arguments[0]) and raw is not None:
+        return decode(arguments[0], raw, path, source)
     if is_struct(kind):
         return _struct(kind, _table(raw, kind, path, source), path, source)
     if origin is dict:
@@ -45,6 +50,11 @@ def is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+def is_union(kind: Any) -> bool:
+    """Whether this is `X | None`, or another choice of types."""
+    return get_origin(kind) in (Union, types.UnionType)
+
+
 def unknown(name: str, allowed: Iterable[str], *, what: str = "key") -> str:
     """Says that a name is not among the allowed ones, with the nearest of them."""
     names = sorted(allowed)
@@ -58,7 +68,7 @@ def expected(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _bounded(arguments[0], kind.__metadata__)
-    if origin in (Union, types.UnionType):
+    if is_union(kind):
         return expected(arguments[0])
     if origin is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in arguments)
@@ -125,6 +135,8 @@ def _bounded(kind: Any, metadata: Iterable[Any]) -> str:
     words = expected(kind)
     if meta.ge is not None:
         words += f" from {meta.ge:g} to {meta.le:.0f}"
+    if meta.gt is not None:
+        words += f" above {meta.gt:g}, at most {meta.le:.0f}"
     if meta.min_length is not None:
         words += f" with {meta.min_length} to {meta.max_length} entries"
     return words

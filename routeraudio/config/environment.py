@@ -12,14 +12,12 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 import msgspec
 
 from routeraudio.config.decode import is_struct, unknown
+from routeraudio.config.files import ways_to
 from routeraudio.config.schema import Config
 from routeraudio.config.source import Path, Source
 from routeraudio.model.errors import ConfigFault
 
 PREFIX: Final = "ROUTERAUDIO__"
-
-CREDENTIAL_KEYS: Final = frozenset({"api_key", "api_key_file", "api_key_env"})
-"""Ways to give one thing: an override of one replaces whichever the file uses."""
 
 
 def overlay(source: Source, environ: Mapping[str, str]) -> Source:
@@ -85,8 +83,7 @@ def _place(
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             return  # the file has no table here: decoding it says so
-    if path[-1] in CREDENTIAL_KEYS:
-        for other in CREDENTIAL_KEYS:
-            if (*path[:-1], other) not in variables:
-                table.pop(other, None)
+    for other in ways_to(path[-1]):  # an override of one way replaces whichever the file uses
+        if (*path[:-1], other) not in variables:
+            table.pop(other, None)
     table[path[-1]] = raw

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from routeraudio.policy import secrets
+
 SECRET_BYTES_MAX: Final = 4096
 """The longest provider keys (signed tokens) stay under 2 KiB."""
+
+ADMIN_KEY_CHARACTERS_MIN: Final = 16
+"""Nothing slows a guesser's machine down but the daemon itself."""
+
+SECRETS: Final = ("api_key", "admin_key", "token_secret")
+"""Keys with three ways to give one thing: NAME itself, NAME_file and NAME_env."""
 
 _SECRET = re.compile(r"[\x21-\x7e]+")
 """What may stand in an HTTP header without quoting."""
@@ -38,8 +46,18 @@ class Folders:
         return found
 
 
-def read_secret(path: Path) -> str:
-    """The one line of a key file.
+def ways(name: str) -> tuple[str, str, str]:
+    """The three keys that give one secret."""
+    return (name, f"{name}_file", f"{name}_env")
+
+
+def ways_to(key: str) -> tuple[str, ...]:
+    """All ways to the secret that ``key`` is one of; none when it is no such key."""
+    return next((ways(name) for name in SECRETS if key in ways(name)), ())
+
+
+def read_text(path: Path) -> str:
+    """The content of a file with a secret.
 
     Raises:
         ValueError: saying what is wrong with the file, without its content.
@@ -49,21 +67,44 @@ def read_secret(path: Path) -> str:
             content = file.read(SECRET_BYTES_MAX + 1)
     except OSError as error:
         raise ValueError(f"the file it names cannot be read: {error.strerror}") from None
-    return check_secret(content.decode("latin-1").strip())
+    return content.decode("latin-1").strip()
 
 
 def check_secret(text: str) -> str:
-    """The text itself when it can be a provider key.
+    """The text itself when it can be a key.
 
     Raises:
         ValueError: saying what is wrong, without the text.
     """
     if text == "":
-        raise ValueError("is empty; expected a provider key")
+        raise ValueError("is empty; expected a key")
     if len(text) > SECRET_BYTES_MAX:
-        raise ValueError(f"is too long for a provider key (over {SECRET_BYTES_MAX} bytes)")
+        raise ValueError(f"is too long for a key (over {SECRET_BYTES_MAX} bytes)")
     if _SECRET.fullmatch(text) is None:
         raise ValueError("expected one word of printable ASCII characters, without spaces or line breaks")
+    return text
+
+
+def check_admin_key(text: str) -> str:
+    """The text itself when it can open the administration.
+
+    Raises:
+        ValueError: saying what is wrong, without the text.
+    """
+    if len(text) < ADMIN_KEY_CHARACTERS_MIN:
+        raise ValueError(f"has less than {ADMIN_KEY_CHARACTERS_MIN} characters, which can be guessed")
+    return check_secret(text)
+
+
+def check_server_secret(text: str) -> str:
+    """The text itself when it can be the server's secret.
+
+    Raises:
+        ValueError: saying what is wrong, without the text.
+    """
+    if len(text) > SECRET_BYTES_MAX:
+        raise ValueError(f"is too long for the server's secret (over {SECRET_BYTES_MAX} bytes)")
+    secrets.parse(text)
     return text
 
 

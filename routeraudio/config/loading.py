@@ -1,7 +1,7 @@
 """Reading the configuration: file, environment, checks, and the files it names."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -10,10 +10,18 @@ import msgspec
 from routeraudio.config.checks import check
 from routeraudio.config.decode import decode
 from routeraudio.config.environment import overlay
-from routeraudio.config.files import Folders, check_secret, read_secret
-from routeraudio.config.schema import Config, Provider, Server
+from routeraudio.config.files import (
+    Folders,
+    check_admin_key,
+    check_secret,
+    check_server_secret,
+    read_text,
+    ways,
+)
+from routeraudio.config.schema import Access, Config, Provider, Server
 from routeraudio.config.secret import Secret
 from routeraudio.config.source import NO_FILE, Source
+from routeraudio.config.state import placed
 from routeraudio.model.errors import ConfigFault
 from routeraudio.providers.catalog import PROVIDERS
 
@@ -34,10 +42,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     source = overlay(_read(path), environ)
     config = cast(Config, decode(Config, source.values, (), source))
     check(config, source, tuple(PROVIDERS))
-    files = _Files(source, Folders(Path() if path is None else path.parent, environ), environ)
+    beside = Path() if path is None else path.parent
+    files = _Files(source, Folders(beside, environ), environ)
     return msgspec.structs.replace(
         config,
         server=files.server(config.server),
+        access=files.access(config.access),
+        store=placed(config.store, beside, environ),
         providers={name: files.provider(name, provider) for name, provider in config.providers.items()},
     )
 
@@ -78,11 +89,19 @@ class _Files:
             tls_key=self._path(("server", "tls_key"), server.tls_key),
         )
 
+    def access(self, access: Access) -> Access:
+        return msgspec.structs.replace(
+            access,
+            admin_key=self._secret(("access",), access, "admin_key", check_admin_key),
+            token_secret=self._secret(("access",), access, "token_secret", check_server_secret),
+        )
+
     def provider(self, name: str, provider: Provider) -> Provider:
+        path = ("providers", name)
         return msgspec.structs.replace(
             provider,
-            api_key=self._credential(name, provider),
-            ca_file=self._path(("providers", name, "ca_file"), provider.ca_file),
+            api_key=self._secret(path, provider, "api_key", check_secret),
+            ca_file=self._path((*path, "ca_file"), provider.ca_file),
         )
 
     def _path(self, path: tuple[str, ...], name: str | None) -> str | None:
@@ -93,27 +112,26 @@ class _Files:
         except ValueError as error:
             raise self._source.fault(path, str(error)) from None
 
-    def _credential(self, name: str, provider: Provider) -> Secret | None:
+    def _secret(
+        self, path: tuple[str, ...], table: Access | Provider, name: str, check: Callable[[str], str]
+    ) -> Secret | None:
         """One of three ways; an unreadable one is an error now, not with the first session."""
-        ways = [
-            key for key in ("api_key", "api_key_file", "api_key_env") if getattr(provider, key) is not None
-        ]
-        if not ways:
+        given = [way for way in ways(name) if getattr(table, way) is not None]
+        if not given:
             return None
-        path = ("providers", name, ways[-1])
-        if len(ways) > 1:
-            raise self._source.fault(path, f"stands beside {ways[0]}; keep one of the two")
+        path = (*path, given[-1])
+        if len(given) > 1:
+            raise self._source.fault(path, f"stands beside {given[0]}; keep one of the two")
         try:
-            return Secret(self._secret(provider))
+            return Secret(check(self._read(given[0], getattr(table, given[0]))))
         except ValueError as error:
             raise self._source.fault(path, str(error)) from None
 
-    def _secret(self, provider: Provider) -> str:
-        if provider.api_key_file is not None:
-            return read_secret(self._folders.find(provider.api_key_file))
-        if provider.api_key_env is not None:
-            if provider.api_key_env not in self._environ:
-                raise ValueError("the environment variable it names is not set")
-            return check_secret(self._environ[provider.api_key_env])
-        assert provider.api_key is not None
-        return check_secret(provider.api_key.reveal())
+    def _read(self, way: str, value: str | Secret) -> str:
+        if isinstance(value, Secret):
+            return value.reveal()
+        if way.endswith("_file"):
+            return read_text(self._folders.find(value))
+        if value not in self._environ:
+            raise ValueError("the environment variable it names is not set")
+        return self._environ[value]

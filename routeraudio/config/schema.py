@@ -4,6 +4,7 @@ Field types and bounds are what `loading` checks and what its errors quote; `con
 every key with its default, and a test compares the two.
 """
 
+from decimal import Decimal
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,8 +15,15 @@ from routeraudio.policy.limits import Limits
 WEEK_S: Final = 604_800.0
 """No wait in a daemon that is restarted for updates is sensibly longer."""
 
+IN_MEMORY: Final = "sqlite://"
+"""SQLAlchemy's name for a database that ends with its process."""
+
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=WEEK_S)]
+Price = Annotated[
+    Decimal, msgspec.Meta(description="a number from 0 to 1000 with at most six decimals (dollars per hour)")
+]
+"""Six decimals: amounts are added as exact integers. See `checks`, msgspec knows no bounds for decimals."""
 KeyId = Annotated[
     str,
     msgspec.Meta(
@@ -40,6 +48,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_certificate: str | None = None
     """PEM file. After loading: the absolute path of a readable file."""
     tls_key: str | None = None
+    workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+    """Processes that share the port; 0: one per core."""
+    metrics: bool = True
+    """Serve `/metrics`."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks (CIDR) whose `X-Forwarded-For` is believed."""
     max_sessions: Count = 2000
@@ -54,6 +66,61 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     own_provider_keys: bool = True
     """Clients may bring a provider's own key."""
+    token_secret: Secret | None = None
+    """Lines for `policy.secrets`. After loading they are here wherever they came from. None: see `server.secrets`."""
+    token_secret_file: str | None = None
+    token_secret_env: str | None = None
+    admin_key: Secret | None = None
+    """Opens the administration over HTTP. After loading it is here wherever it came from. None: there is none."""
+    admin_key_file: str | None = None
+    admin_key_env: str | None = None
+    failures_per_minute_max: Count = 60
+    """Wrong keys and tokens from one address; a person mistypes, a program with an old key tries every second."""
+    tokens_per_second_max: Count = 500
+    """Tokens made for one key, sustained; ten times that at once."""
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[store]`: where keys, used tokens and the usage ledger are kept."""
+
+    url: Secret | None = None
+    """May hold a password. After loading: always there, with an absolute path for SQLite. None: in memory."""
+    statement_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 3.0
+    """A statement that takes longer counts as no answer."""
+    outage_grace_s: Wait = 60.0
+    """Running streams go on for this long without the store."""
+    spool_dir: str | None = None
+    """What could not be written waits here. After loading: an absolute path. None: there is none, as in memory."""
+
+
+class Pull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[pull]`: streams that the daemon fetches itself."""
+
+    schemes: tuple[Literal["http", "https", "rtmp", "rtmps", "rtsp", "rtsps"], ...] = (
+        "http",
+        "https",
+        "rtmp",
+        "rtmps",
+    )
+    """RTSP is off: its demuxer has had faults that a server can use (CVE-2026-39210 and others)."""
+    allow_networks: tuple[str, ...] = ()
+    """Private or otherwise reserved networks (CIDR) that sources and webhooks may be in."""
+    state_dir: str | None = None
+    """Records of tasks, an absolute path. None: beside the database; with one in memory they are not kept."""
+    first_audio_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 10.0
+    """From the start of a source to its first audio (seed memories.ai audio stream, section 4)."""
+    stall_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 30.0
+    """Without audio from a source that had some; a playlist may be updated every 10 s."""
+    retries_max: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    """New attempts for a source that was lost; a minute of audio earns them again."""
+    task_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 86_400.0
+    """A whole day of radio."""
+    decoder_bytes: Annotated[int, msgspec.Meta(ge=1 << 28, le=1 << 34)] = 1 << 29
+    """Address space of a decoder process, which uses 160 MiB of it for libraries."""
+    queue_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=1 << 30)] = 1 << 22
+    """Callbacks waiting for a webhook: an hour of speech with word detail."""
+    webhook_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 10.0
+    """For a webhook's answer."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +144,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """PEM file of an extra certificate authority for this provider. After loading: an absolute path."""
     default_model: str | None = None
     """None: the adapter's own default."""
+    price_per_hour_usd: Price | None = None
+    """What an hour of audio is charged at; None: the catalogue knows, or it is free."""
+    gateway_price_per_hour_usd: Price | None = None
+    """The same in the transparent gateway and stream pull; None: the price above, or the product's default."""
     session_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] | None = None
     """The provider ends a connection after this long; None: the catalogue knows."""
     spawn: bool = False
@@ -98,6 +169,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     server: Server = Server()
     access: Access = Access()
+    store: Store = Store()
+    pull: Pull = Pull()
     providers: dict[str, Provider] = {}
     """By catalogue name."""
     limits: Limits = Limits()
@@ -108,3 +181,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def credential(provider: Provider) -> str | None:
     """The provider's stored key, whether configuration, file or environment gave it; None: there is none."""
     return None if provider.api_key is None else provider.api_key.reveal()
+
+
+def store_url(store: Store) -> str:
+    """The database's address for SQLAlchemy; the memory of the process where none is configured."""
+    return IN_MEMORY if store.url is None else store.url.reveal()

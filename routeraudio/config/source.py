@@ -19,6 +19,14 @@ def dotted(path: Path) -> str:
     return text
 
 
+class ValueFault(ConfigFault):
+    """A value that cannot be used, and where it stands."""
+
+    def __init__(self, place: str, path: Path, message: str) -> None:
+        super().__init__(": ".join(filter(None, (place, dotted(path), message))))
+        self.path = dotted(path)
+
+
 class Source(msgspec.Struct, frozen=True):
     """Values as read, before any type is checked."""
 
@@ -35,9 +43,9 @@ class Source(msgspec.Struct, frozen=True):
         variable = exact or (None if path == () else next(inside, None))
         return self.file if variable is None else f"environment variable {variable}"
 
-    def fault(self, path: Path, message: str) -> ConfigFault:
+    def fault(self, path: Path, message: str) -> ValueFault:
         """The error to raise about the value at ``path``."""
-        return ConfigFault(": ".join(filter(None, (self.place(path), dotted(path), message))))
+        return ValueFault(self.place(path), path, message)
 
 
 NO_FILE: Final = "no configuration file"

@@ -41,6 +41,11 @@ class Ticket:
         self._admission.count_address(counted)
         self._address = counted
 
+    @property
+    def address(self) -> str:
+        """What the connection is counted under; empty: it is not."""
+        return self._address or ""
+
     def authenticated(self) -> None:
         """The connection has shown a good key."""
         if self._is_waiting:

@@ -18,7 +18,12 @@ def error_body(message: str) -> bytes:
 
 
 async def answer(
-    stream: ByteStream, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = ()
+    stream: ByteStream,
+    status: int,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    media_type: str = "application/json",
 ) -> None:
     """Send an answer and close ``stream``. The caller bounds it; a peer that is gone is no error."""
     connection = h11.Connection(h11.SERVER)
@@ -27,7 +32,7 @@ async def answer(
             status_code=status,
             reason=HTTPStatus(status).phrase.encode(),
             headers=[
-                ("content-type", "application/json"),
+                ("content-type", media_type),
                 ("content-length", str(len(body))),
                 ("connection", "close"),
                 *headers,

@@ -14,9 +14,11 @@ import structlog
 import trio
 
 from routeraudio.dialects.catalog import BY_PATH
+from routeraudio.dialects.gateway import is_served as is_passage
 from routeraudio.model.errors import Overloaded
 from routeraudio.server.admission import Admission, Ticket
 from routeraudio.server.answer import answer, error_body
+from routeraudio.server.gateway import Gateway
 from routeraudio.server.head import BadHead, read_head
 from routeraudio.server.streaming import Streaming
 from routeraudio.transport.bytestream import ByteStream, detach
@@ -35,6 +37,7 @@ class Door:
     """Handles accepted connections.
 
     Args:
+        gateway: serves the gateway's paths; None: nobody does.
         tls: terminate TLS here; None: plain.
         trusted_proxies: whose `X-Forwarded-For` is believed.
     """
@@ -45,12 +48,14 @@ class Door:
         http: HttpHandler,
         admission: Admission,
         *,
+        gateway: Gateway | None = None,
         tls: ssl.SSLContext | None = None,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._streaming = streaming
         self._http = http
         self._admission = admission
+        self._gateway = gateway
         self._tls = tls
         self._trusted_proxies = tuple(trusted_proxies)
 
@@ -97,11 +102,14 @@ class Door:
         if self._is_proxy(address):
             ticket.comes_from(self._forwarded_for(head.request.headers.get("x-forwarded-for", "")) or address)
         dialect = BY_PATH.get(head.request.path)
+        is_gateway = self._gateway is not None and is_passage(head.request.path)
         if head.is_upgrade and dialect is not None:
             await self._streaming.serve(stream, head, dialect, ticket)
+        elif head.is_upgrade and self._gateway is not None and is_gateway:
+            await self._gateway.serve(stream, head, ticket)
         elif head.is_upgrade:
             await self._refuse(stream, 404, f"no stream is served here; streams are at {', '.join(BY_PATH)}")
-        elif dialect is not None:
+        elif dialect is not None or is_gateway:
             await self._refuse(stream, 426, "this is a WebSocket endpoint", (("upgrade", "websocket"),))
         else:
             stream.unread(head.data + head.rest)

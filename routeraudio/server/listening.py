@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -60,19 +60,28 @@ def _name(address: object) -> str:
     return f"unix:{address}"
 
 
+def inherited(descriptors: Iterable[int]) -> list[trio.SocketListener]:
+    """Listening sockets that this process was started with.
+
+    Raises:
+        OSError: one of ``descriptors`` is no socket.
+    """
+    sockets = [socket.socket(fileno=fd) for fd in descriptors]
+    for sock in sockets:
+        sock.setblocking(False)
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
+
+
 def _passed(environ: Mapping[str, str]) -> list[trio.SocketListener]:
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = environ.get("LISTEN_FDS", "0")
     try:
-        sockets = [socket.socket(fileno=fd) for fd in range(FIRST_PASSED_FD, FIRST_PASSED_FD + int(count))]
+        return inherited(range(FIRST_PASSED_FD, FIRST_PASSED_FD + int(count)))
     except (ValueError, OSError):
         raise ConfigFault(
             f"LISTEN_FDS: expected the number of sockets that systemd has passed, got {count!r}"
         ) from None
-    for sock in sockets:
-        sock.setblocking(False)
-    return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
 
 
 def _unix(address: Unix) -> trio.SocketListener:

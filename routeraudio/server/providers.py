@@ -1,6 +1,7 @@
 """What the configuration says about each provider, made ready for dialling."""
 
 import ssl
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import UpstreamFault
 from routeraudio.providers.base import Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
+from routeraudio.server.prices import price_per_hour
 from routeraudio.transport.tls import client_context
 
 
@@ -35,6 +37,12 @@ class Route:
         """The operator's credential."""
         secret = credential(self._settings) if self._settings else None
         return Credential(secret, is_clients_own=False) if secret else None
+
+    def price_per_hour(self, model: str | None, *, is_own_key: bool, is_gateway: bool) -> Decimal:
+        """What an hour of audio is charged at, in dollars."""
+        return price_per_hour(
+            self.entry.name, model, self._settings, is_own_key=is_own_key, is_gateway=is_gateway
+        )
 
     @property
     def url(self) -> str:

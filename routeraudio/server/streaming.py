@@ -1,11 +1,14 @@
 """From an upgrade request to a running session: read the wish, check it, open the WebSocket, check the key, serve."""
 
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 from uuid import uuid4
 
 import msgspec
 import structlog
+import trio
 from websockets.datastructures import Headers
 from websockets.http11 import Request as UpgradeRequest
 from websockets.protocol import Protocol, Side
@@ -13,17 +16,23 @@ from websockets.server import ServerProtocol
 
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Dialect, DialectEntry, Wish
+from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, Wish
 from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded
 from routeraudio.model.options import Options
-from routeraudio.policy.access import Principal, authenticate
+from routeraudio.policy.access import Principal
+from routeraudio.policy.limits import Limits
+from routeraudio.providers import models
+from routeraudio.providers.advice import warnings
 from routeraudio.providers.base import Adapter, Leg
+from routeraudio.server.access import PROVIDER_KEY_HEADER, Access, Shown
 from routeraudio.server.admission import Admission, Ticket
 from routeraudio.server.answer import answer, error_body
 from routeraudio.server.head import Head
+from routeraudio.server.metrics import Metrics
 from routeraudio.server.providers import Route, routes
 from routeraudio.session.run import Plan, Session
 from routeraudio.session.streams import Deaf
+from routeraudio.store.ledger import Ledger
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.flood import Flood
 from routeraudio.transport.poller import Poller
@@ -33,18 +42,34 @@ from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
 
+STORE_AWAY: Final = "keys and limits cannot be looked up now; try again later"
+
+WARNINGS_HEADER: Final = "x-routeraudio-warnings"
+"""Of the upgrade's answer: what was asked for and has no effect with this provider."""
+
 _HANDSHAKE: Final = ("connection", "upgrade", "origin")
 
 
 class Streaming:
     """Serves upgrade requests. Holds the configuration that new sessions get; running ones keep theirs."""
 
-    def __init__(self, config: Config, poller: Poller, admission: Admission) -> None:
+    def __init__(
+        self,
+        config: Config,
+        poller: Poller,
+        admission: Admission,
+        access: Access,
+        ledger: Ledger,
+        metrics: Metrics,
+    ) -> None:
         self.config = config
         self.routes = routes(config)
         self._engine_url: str | None = None
         self._poller = poller
         self._admission = admission
+        self._access = access
+        self._ledger = ledger
+        self._metrics = metrics
         self._sessions: set[Session] = set()
 
     def configure(self, config: Config) -> None:
@@ -63,39 +88,31 @@ class Streaming:
         """One client, from its upgrade request to its end. Owns ``stream``."""
         try:
             wish = entry.parse(head.request)
-            options, route = self._resolve(wish)
+            shown = Shown(wish.key, wish.token, head.request.headers.get(PROVIDER_KEY_HEADER))
+            options, route = self._resolve(
+                wish.options, entry, await self._usual_provider(wish, shown, ticket)
+            )
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
             return
         except ClientFault as fault:
             await answer(stream, 400, entry.bad_request([fault]))
             return
+        if not self._ledger.is_available:
+            await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
+            return
+        visit = Visit(head, entry, wish, shown, options, route, ticket)
+        if entry.refusal is not None and (refusal := await self._refusal(visit, entry.refusal)):
+            await answer(stream, *refusal)
+            return
         if wish.unknown:
             log.debug("unknown_parameters", names=wish.unknown)
-        client = await self._upgrade(stream, head)
-        if client is None:
-            return
-        request_id = uuid4().hex
-        dialect = entry.dialect(options, request_id)
-        try:
-            principal = self._principal(wish, route)
-            ticket.authenticated()
-            with self._admission.session():
-                plan = Plan(
-                    request_id=request_id,
-                    key_id=principal.key_id,
-                    title=route.entry.title,
-                    options=options,
-                    adapter=_adapter(options, route, principal),
-                    another=partial(_adapter, options, route, principal),
-                    session_s=route.session_s,
-                    dialect=dialect,
-                )
-                await self._run(plan, client, route)
-        except Fault as fault:
-            await turn_away(client, dialect, fault)
-        finally:
-            client.release()
+        client = await self._upgrade(stream, visit)
+        if client is not None:
+            try:
+                await self._welcome(client, visit)
+            finally:
+                client.release()
 
     def finish_all(self) -> None:
         """Ask every session for its last words: the daemon is stopping."""
@@ -103,26 +120,91 @@ class Streaming:
         for session in self._sessions:
             session.finish(stopping)
 
-    def _resolve(self, wish: Wish) -> tuple[Options, Route]:
+    async def _usual_provider(self, wish: Wish, shown: Shown, ticket: Ticket) -> str | None:
+        """The provider of a key whose holder names none; None: there is no such key, or it has none."""
+        if wish.options.provider:
+            return None
+        try:
+            return (await self._access.terms(shown, ticket.address)).default_provider
+        except Fault:
+            return None  # told when it is asked for again, in its place
+
+    def _resolve(self, options: Options, entry: DialectEntry, usual: str | None) -> tuple[Options, Route]:
         """The options with the provider's defaults filled in.
 
         Raises:
             ClientFault: a combination that cannot work.
         """
-        options = wish.options
+        if not options.provider:
+            assert entry.default_provider is not None, "a dialect without one lets nobody leave it out"
+            options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
         route = self.routes[options.provider]
         if options.model is None and route.default_model is not None:
             options = msgspec.structs.replace(options, model=route.default_model)
+        options = entry.fit(options)
         route.entry.check(options)
         # An adapter without a credential is never dialled; it only tells what it would want to be sent.
         target = route.entry.adapter(Leg(options=options, url=route.entry.default_url)).audio_format
         audio_catalog.check(options.audio, target)
         return options, route
 
-    async def _upgrade(self, stream: ByteStream, head: Head) -> WebSocket | None:
+    async def _refusal(
+        self, visit: "Visit", body: Callable[[Wish, ClientFault], bytes]
+    ) -> tuple[int, bytes] | None:
+        """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
+        try:
+            await self._principal(visit)
+        except ClientFault as fault:
+            return (401 if fault.code == "unauthorized" else 403), body(visit.wish, fault)
+        except Fault:
+            pass  # no fault of the client's, and told behind the upgrade like any other
+        return None
+
+    async def _welcome(self, client: WebSocket, visit: "Visit") -> None:
+        """Who is it, is there room, what is it charged to: then the session, or a word why not."""
+        request_id = uuid4().hex
+        options, route = visit.options, visit.route
+        dialect = visit.entry.dialect(Opening(visit.wish, options, request_id, _clock()))
+        try:
+            principal = await self._principal(visit)
+            visit.ticket.authenticated()
+            with self._admission.session(principal.terms.priority):
+                adapter = _adapter(options, route, principal)
+                model = models.load(options.provider).chosen(
+                    options.model, options.language, has_partials=options.partial_results
+                )
+                tab = await self._ledger.open(
+                    session_id=request_id,
+                    principal=principal,
+                    dialect=visit.entry.name,
+                    provider=options.provider,
+                    model=model,
+                    price_per_hour_usd=route.price_per_hour(
+                        model, is_own_key=principal.is_own_key, is_gateway=False
+                    ),
+                )
+                plan = Plan(
+                    request_id=request_id,
+                    key_id=principal.key_id,
+                    title=route.entry.title,
+                    options=options,
+                    adapter=adapter,
+                    another=partial(_adapter, options, route, principal),
+                    session_s=route.session_s,
+                    pace=route.entry.pace,
+                    dialect=dialect,
+                    tab=tab,
+                    watch=self._metrics.session(options.provider, visit.entry.name),
+                )
+                await self._run(plan, client, route, principal)
+        except Fault as fault:
+            self._metrics.turned_away(visit.entry.name, dialect.close_code(fault), fault.code)
+            await turn_away(client, dialect, fault)
+
+    async def _upgrade(self, stream: ByteStream, visit: "Visit") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
         limits = self.config.limits
-        response = ServerProtocol().accept(_handshake(head))
+        response = ServerProtocol().accept(_handshake(visit.head))
         if response.status_code != 101:
             await answer(
                 stream,
@@ -130,6 +212,8 @@ class Streaming:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
+        if advice := warnings(visit.options):
+            response.headers[WARNINGS_HEADER] = "; ".join(advice).encode("ascii", "replace").decode()
         set_options(stream.socket)
         await stream.send_all(response.serialize())
         return WebSocket(
@@ -142,21 +226,21 @@ class Streaming:
             close_s=limits.close_client_s,
             flood=Flood(limits.flood_per_s, limits.flood_burst_max),
             text_bytes_max=limits.message_text_bytes,
-            unread=head.rest,
+            unread=visit.head.rest,
         )
 
-    def _principal(self, wish: Wish, route: Route) -> Principal:
-        return authenticate(
-            key=wish.key,
-            token=wish.token,
-            entry=route.entry,
-            hashes={key.id: key.hash for key in self.config.keys},
-            stored=route.stored,
-            own_provider_keys=self.config.access.own_provider_keys,
+    async def _principal(self, visit: "Visit") -> Principal:
+        return await self._access.principal(
+            visit.shown,
+            entry=visit.route.entry,
+            stored=visit.route.stored,
+            model=visit.options.model,
+            origin=visit.head.request.headers.get("origin"),
+            address=visit.ticket.address,
         )
 
-    async def _run(self, plan: Plan, client: WebSocket, route: Route) -> None:
-        limits = self.config.limits
+    async def _run(self, plan: Plan, client: WebSocket, route: Route, principal: Principal) -> None:
+        limits = within(principal, self.config.limits)
         dial = partial(
             open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
         )
@@ -168,11 +252,37 @@ class Streaming:
             self._sessions.discard(session)
 
 
+class Visit(msgspec.Struct, frozen=True):
+    """A client at the door whose wish can be served."""
+
+    head: Head
+    entry: DialectEntry
+    wish: Wish
+    shown: Shown
+    options: Options
+    route: Route
+    ticket: Ticket
+
+
+def within(principal: Principal, limits: Limits) -> Limits:
+    """The limits of a session; a token may have it end earlier."""
+    restriction = principal.restriction
+    if restriction is None or restriction.max_connection_s is None:
+        return limits
+    return msgspec.structs.replace(limits, session_s=min(limits.session_s, restriction.max_connection_s))
+
+
 def _handshake(head: Head) -> UpgradeRequest:
     """What RFC 6455 looks at. `websockets` is not given the head to parse: its lines have narrower limits than ours."""
     headers = head.request.headers.items()
     kept = {name: value for name, value in headers if name in _HANDSHAKE or name.startswith("sec-websocket-")}
     return UpgradeRequest(head.request.path, Headers(kept), head.method)
+
+
+def _clock() -> Clock:
+    """Unix time on Trio's clock: the system's may be set back while a session runs."""
+    offset_s = time.time() - trio.current_time()
+    return lambda: offset_s + trio.current_time()
 
 
 def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
@@ -181,9 +291,9 @@ def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
 
 async def turn_away(client: WebSocket, dialect: Dialect, fault: Fault) -> None:
     """Tell a client that was let in only to be told why not."""
-    log.info("turned_away", close_code=int(fault.close_code), error=fault.code)
+    log.info("turned_away", close_code=int(dialect.close_code(fault)), error=fault.code)
     client.start(Deaf())
     for message in dialect.error(fault):
         client.send(message)
-    client.close(fault.close_code, fault.code)
+    client.close(dialect.close_code(fault), fault.code)
     await client.aclose()

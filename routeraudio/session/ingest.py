@@ -1,10 +1,11 @@
 """The ingest stage: client messages become audio and controls on the first link."""
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
-from routeraudio.dialects.base import Command, Control, Dialect
+from routeraudio.dialects.base import Aside, Command, Control, Dialect
 from routeraudio.model.message import Message
 from routeraudio.session.link import Link
 from routeraudio.session.meter import Meter
@@ -23,13 +24,25 @@ class ClientGone(Exception):
 
 
 class Ingest:
-    """Listens to the client."""
+    """Listens to the client.
 
-    def __init__(self, client: MessageStream, dialect: Dialect, target: Link[Command], meter: Meter) -> None:
+    Args:
+        aside: passes on what the dialect tells itself.
+    """
+
+    def __init__(
+        self,
+        client: MessageStream,
+        dialect: Dialect,
+        target: Link[Command],
+        meter: Meter,
+        aside: Callable[[Aside], object],
+    ) -> None:
         self._client = client
         self._dialect = dialect
         self._target = target
         self._meter = meter
+        self._aside = aside
         self._over = trio.Event()
         self._reason: Exception | None = None
         self.is_finished = False
@@ -42,6 +55,8 @@ class Ingest:
                 if command and not self.is_finished:
                     self._meter.audio(len(command))
                     room = self._push(command)
+            elif isinstance(command, Aside):
+                self._aside(command)
             elif command is Control.FINISH:
                 self.finish()
             elif command is Control.KEEPALIVE:

@@ -5,10 +5,10 @@ from typing import Final
 
 import trio
 
-from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.policy.limits import Limits
 from routeraudio.session.tab import Tab
+from routeraudio.session.watch import Arrivals
 
 LOOK_S: Final = 5.0
 """Between two looks at the clock: how late an idle session may be noticed."""
@@ -19,22 +19,23 @@ class Meter:
 
     Args:
         tab: says when the session must end for its key's sake.
+        arrivals: remembers when audio came.
         on_limit: called once with the fault when that happens, or the session has been idle, or has lasted, too long.
         is_held: whether the client is kept from sending, so that its silence is not its own.
     """
 
     def __init__(
         self,
-        source: AudioFormat,
         limits: Limits,
         *,
         tab: Tab,
+        arrivals: Arrivals,
         on_limit: Callable[[Fault], None],
         is_held: Callable[[], bool],
     ) -> None:
         self.received_bytes = 0
-        self._source = source
         self._limits = limits
+        self._arrivals = arrivals
         self._tab = tab
         self._on_limit = on_limit
         self._is_held = is_held
@@ -43,15 +44,12 @@ class Meter:
     def audio(self, length_bytes: int) -> None:
         """The client sent audio."""
         self.received_bytes += length_bytes
+        if self.received_bytes >= self._arrivals.look_at_bytes:
+            self._arrivals.came(self.received_bytes)
 
     def keepalive(self) -> None:
         """The client said that it is still there."""
         self._signs_of_life += 1
-
-    @property
-    def audio_ms(self) -> int:
-        """Audio received, whole milliseconds; 0 for containers, whose duration only a decoder knows."""
-        return self._source.duration_ms(self.received_bytes) if self._source.is_raw else 0
 
     async def run(self) -> None:
         """Watch the clock until the session ends. Looks now and then, so that the hot path needs no clock."""

@@ -16,17 +16,19 @@ import structlog
 import trio
 
 from routeraudio.audio.pcm import is_quiet
+from routeraudio.audio.transcode import Transcoder
 from routeraudio.dialects.base import Command, Control
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault
-from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Ready, Usage, moved
+from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Ready, TurnEnd, Usage, moved
 from routeraudio.policy.limits import Limits
-from routeraudio.providers.base import Adapter
+from routeraudio.providers.base import Adapter, Pace
 from routeraudio.session.charge import Charge
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.link import Link
 from routeraudio.session.streams import Dialler
 from routeraudio.session.upstream import Upstream
+from routeraudio.session.watch import Arrivals, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,9 @@ ROTATION_SHARE = 3
 
 REDIAL_S = 1.0
 """Between two attempts to dial a successor."""
+
+LEVEL_S = 0.05
+"""Between two looks whether a container's bytes are all on their way."""
 
 PAUSE_MS = 300
 """Quiet for this long is a pause between words (within words, stops are quiet for under 150 ms)."""
@@ -64,13 +69,16 @@ class Relay:
     """A session's side towards its provider.
 
     Args:
+        source: what the audio comes from; a container has to begin anew for a new connection.
         charge: counts what is sent, and says how far it may go.
+        watch: is told about connections.
+        arrivals: is told about texts.
         title: the provider as people write it.
         is_raw: also pass the vendor's messages on as they came.
+        pace: how fast the vendor wants audio; None: as fast as it reads.
         another: makes the adapter of a further connection; None: there will be none.
-        session_s: the vendor ends a connection after this long; None: never. Rotation needs audio whose duration
-            can be counted, and a client that did not ask for the vendor's own messages; without either the vendor's
-            end is the session's.
+        session_s: the vendor ends a connection after this long; None: never. Rotation needs a client that did not
+            ask for the vendor's own messages; without one the vendor's end is the session's.
     """
 
     def __init__(
@@ -80,20 +88,28 @@ class Relay:
         deliver: Deliver,
         limits: Limits,
         *,
+        source: Transcoder,
         charge: Charge,
+        watch: Watch,
+        arrivals: Arrivals,
         title: str,
         is_raw: bool,
+        pace: Pace | None = None,
         another: Callable[[], Adapter] | None = None,
         session_s: float | None = None,
     ) -> None:
         self._dial = dial
         self._deliver = deliver
         self._limits = limits
+        self._source = source
         self._charge = charge
+        self._watch = watch
+        self._arrivals = arrivals
         self._title = title
         self._is_raw = is_raw
+        self._pace = pace if adapter.audio_format.is_raw else None
         self._another = another
-        self._session_s = None if is_raw or not adapter.audio_format.is_raw else session_s
+        self._session_s = None if is_raw else session_s
         self._audio_format = adapter.audio_format
         self.link: Link[Command] = Link(
             self.step,
@@ -107,9 +123,13 @@ class Relay:
         self._old: Upstream | None = None
         self._held: list[Event] = []
         """Of the current connection, while the old one has not said its last word."""
+        self._dialled_s: float | None = None
+        """When the first connection was begun, until it is ready."""
         self._offset_ms = 0
         """Where the current connection's audio begins."""
         self._old_offset_ms = 0
+        self._current_since_s = 0.0
+        """When the current connection could be sent audio."""
         self._pause: trio.Event | None = None
         """There while a successor waits for a pause."""
         self._quiet_ms = 0
@@ -133,7 +153,7 @@ class Relay:
             if self._pause is not None:
                 self._listen_for_pause(command, self._pause)
             may_go_on = self._charge.sent(self.sent_bytes)
-            return self._current.take(command) and may_go_on
+            return self._current.take(command) and may_go_on and self._ahead_s() == 0.0
         if command is Control.FINISH:
             self._is_finishing = True
         return self._current.take(command)
@@ -145,8 +165,13 @@ class Relay:
             UpstreamFault: the provider does not get ready, or does not read.
         """
         await self._current.ready()
+        if self._dialled_s is not None:
+            self._watch.ready(trio.current_time() - self._dialled_s)
+            self._dialled_s = None
+            self._current_since_s = trio.current_time()
         await self._current.flushed()
         await self._charge.room()
+        await trio.sleep(self._ahead_s())
 
     async def run(self) -> None:
         """Dial, then serve the link until cancelled. The session calls `aclose` afterwards.
@@ -154,8 +179,9 @@ class Relay:
         Raises:
             Fault: the upstream cannot be opened, does not get ready, or does not read.
         """
-        opened_s = trio.current_time()
+        opened_s = self._dialled_s = trio.current_time()
         await self._current.open(self._dial)
+        self._watch.dialled(trio.current_time() - opened_s)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.link.run)
             if self._session_s is not None and self._another is not None:
@@ -199,7 +225,7 @@ class Relay:
             self.link.room_bytes = room_bytes(self._audio_format, self._limits.stage_audio_s)
         elif isinstance(event, Final) and self._pause is not None:
             self._pause.set()
-        event = moved(event, self._offset_ms)
+        event = moved(event, self._offset(), self.connections - 1)
         if self._old is not None:
             self._held.append(event)
             return True
@@ -217,7 +243,9 @@ class Relay:
                 log.warning("rotation_incomplete", provider=self._title, why=event.fault.message)
             self._retired()
             return True
-        return self._push(moved(event, self._old_offset_ms))
+        if isinstance(event, TurnEnd):
+            return True  # of our own making: it was asked for its last words, and the speaker goes on
+        return self._push(moved(event, self._old_offset_ms, self.connections - 2))
 
     def _retired(self) -> None:
         """The old connection has said its last word: now the new one may be heard."""
@@ -230,6 +258,7 @@ class Relay:
             self._push(event)
 
     def _push(self, event: Event) -> bool:
+        self._arrivals.told(event)
         if isinstance(event, Final):
             self.finalised_ms = max(self.finalised_ms, event.end_ms)
         return self._deliver.push(event)
@@ -250,8 +279,11 @@ class Relay:
             with trio.move_on_at(opened_s + session_s - ahead_s / 4):
                 await self._pause.wait()
             self._pause = None
+            if not self._audio_format.is_raw:
+                await self._level()
             if not (successor.is_over or self._is_finishing):
-                self._switch(successor)
+                if not self._switch(successor):
+                    return
                 opened_s = successor_opened_s
 
     async def _dial_successor(self, another: Callable[[], Adapter]) -> tuple[Upstream, float]:
@@ -269,14 +301,34 @@ class Relay:
             else:
                 return successor, began_s
 
-    def _switch(self, successor: Upstream) -> None:
-        """From here on audio goes to ``successor``; the old connection is asked for its last words."""
-        old, self._old_offset_ms = self._current, self._offset_ms
+    async def _level(self) -> None:
+        """Wait until nothing is under way: a container begins anew at its source, ahead of the link."""
+        while not self.link.is_level:  # noqa: ASYNC110 - at most once in hours
+            await trio.sleep(LEVEL_S)
+
+    def _switch(self, successor: Upstream) -> bool:
+        """From here on audio goes to ``successor``; the old connection is asked for its last words.
+
+        False: the client's container cannot be taken up again, the vendor's end will be the session's.
+        """
+        old_offset_ms = self._offset()
+        if not self._source.restart():
+            log.warning("rotation_impossible", provider=self._title)
+            return False
+        old, self._old_offset_ms = self._current, old_offset_ms
         self._current, self._next, self._old = successor, None, old
+        self._current_since_s = trio.current_time()
         self.connections += 1
-        self._offset_ms = self._audio_format.duration_ms(self.sent_bytes)
-        log.debug("rotated", provider=self._title, at_ms=self._offset_ms)
+        if self._audio_format.is_raw:
+            self._offset_ms = self._audio_format.duration_ms(self.sent_bytes)
+        log.debug("rotated", provider=self._title, at_ms=self._offset())
         old.take(Control.FINISH)
+        return True
+
+    def _offset(self) -> int:
+        """Where the current connection's audio begins; a container's transcoder knows where it began anew."""
+        resumed_ms = None if self._audio_format.is_raw else self._source.resumed_ms
+        return self._offset_ms if resumed_ms is None else resumed_ms
 
     async def _tend(self, upstream: Upstream) -> None:
         """Keep a connection's time to its end; close it, unless the session ends with it."""
@@ -295,6 +347,13 @@ class Relay:
             pause.set()
 
     # Helpers.
+
+    def _ahead_s(self) -> float:
+        """How long to wait for a vendor that wants audio no faster than it is spoken."""
+        if self._pace is None:
+            return 0.0
+        sent_ms = self._audio_format.duration_ms(self.sent_bytes) - self._offset_ms
+        return self._pace.wait_s(sent_ms, trio.current_time() - self._current_since_s)
 
     def _make(self, adapter: Adapter) -> Upstream:
         return Upstream(adapter, self._limits, title=self._title, is_raw=self._is_raw, tell=self._hear)

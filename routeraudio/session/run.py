@@ -24,7 +24,7 @@ from routeraudio.model.events import Failed, Finished, Summary
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
-from routeraudio.providers.base import Adapter
+from routeraudio.providers.base import Adapter, Pace
 from routeraudio.session.charge import Charge
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.ingest import ClientGone, Ingest
@@ -34,6 +34,7 @@ from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, MessageStream
 from routeraudio.session.tab import NoTab, Tab
 from routeraudio.session.transcode import Transcode
+from routeraudio.session.watch import Arrivals, NoWatch, Watch
 
 E = TypeVar("E", bound=BaseException)
 
@@ -61,8 +62,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the adapter of a further connection, for vendors that end connections by the clock."""
     session_s: float | None = None
     """When they do."""
+    pace: Pace | None = None
+    """How fast the vendor wants audio."""
     tab: Tab = NoTab()
     """What the session is charged to. The session closes it."""
+    watch: Watch = NoWatch()
+    """Counts it for metrics."""
 
 
 class Session:
@@ -74,6 +79,8 @@ class Session:
         self._because: Fault | None = None
         self._began_s = 0.0
         options = plan.options
+        self._transcoder = transcoder(options.audio, plan.adapter.audio_format)
+        arrivals = Arrivals(options.audio, plan.watch)
         self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume_upstream)
         self._charge = Charge(
             plan.tab, plan.adapter.audio_format, position_ms=self._container_ms, on_refused=self.finish
@@ -83,24 +90,28 @@ class Session:
             dial,
             self._deliver,
             limits,
+            source=self._transcoder,
             charge=self._charge,
+            watch=plan.watch,
+            arrivals=arrivals,
             title=plan.title,
             is_raw=not options.parse_json,
+            pace=plan.pace,
             another=plan.another,
             session_s=plan.session_s,
         )
-        transcode = Transcode(transcoder(options.audio, plan.adapter.audio_format), self._relay.link)
+        self._transcode = Transcode(self._transcoder, self._relay.link)
         self._audio: Link[Command] = Link(
-            transcode.step,
-            wait=transcode.wait,
+            self._transcode.step,
+            wait=self._transcode.wait,
             size=size,
             room_bytes=room_bytes(options.audio, limits.stage_audio_s),
             on_room=client.resume,
         )
         self._meter = Meter(
-            options.audio, limits, tab=plan.tab, on_limit=self.finish, is_held=self._is_client_held
+            limits, tab=plan.tab, arrivals=arrivals, on_limit=self.finish, is_held=self._is_client_held
         )
-        self._ingest = Ingest(client, plan.dialect, self._audio, self._meter)
+        self._ingest = Ingest(client, plan.dialect, self._audio, self._meter, aside=self._deliver.push)
 
     def finish(self, because: Fault | None = None) -> None:
         """End the session from our side, politely: last words first, then ``because`` and its close code."""
@@ -118,6 +129,7 @@ class Session:
         Owns both streams. Raises nothing of its own; when cancelled, tells the client 1012 without waiting.
         """
         self._began_s = trio.current_time()
+        self._plan.watch.began(self._progress)
         log.info("session_started", **self._names())
         fault: Fault | ClientGone | None = Overloaded("cancelled", close_code=CloseCode.RESTART)
         try:
@@ -125,6 +137,7 @@ class Session:
         finally:
             # After `_tell` this changes nothing; a cancelled session gets its one chance to say why.
             self._client.close(CloseCode.RESTART)
+            self._plan.watch.ended(self._close_code(fault), _ending(fault))
             self._report(fault)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._client.aclose)
@@ -169,7 +182,7 @@ class Session:
         if fault is None:
             self._client.close(CloseCode.NORMAL)
         else:
-            self._client.close(fault.close_code, fault.code)
+            self._client.close(self._plan.dialect.close_code(fault), fault.code)
         return fault
 
     def _last_messages(self, fault: Fault | None) -> Sequence[Message]:
@@ -186,7 +199,7 @@ class Session:
 
     def _summary(self) -> Summary:
         """A session whose provider said its last word was heard out; of any other only what is final is sure."""
-        received_ms = self._meter.audio_ms
+        received_ms = self._received_ms
         is_heard_out = isinstance(self._deliver.ending, Finished)
         finalised_ms = received_ms if is_heard_out else min(self._relay.finalised_ms, received_ms)
         return Summary(
@@ -197,8 +210,22 @@ class Session:
         log.error("session_bug", request_id=self._plan.request_id, **_where(error))
         return InternalFault(self._plan.request_id)
 
-    def _container_ms(self, sent_bytes: int) -> int:  # noqa: ARG002
-        return 0
+    @property
+    def _received_ms(self) -> int:
+        """Audio received, whole milliseconds; of a container, what has been read of it."""
+        audio = self._plan.options.audio
+        return audio.duration_ms(self._meter.received_bytes) if audio.is_raw else self._transcoder.source_ms
+
+    def _container_ms(self, sent_bytes: int) -> int:
+        """How much audio a container's bytes hold; where it cannot be read, as long as the session has lasted."""
+        if self._transcoder.is_sized:
+            return self._transcode.position_ms(sent_bytes)
+        return round((trio.current_time() - self._began_s) * 1000)
+
+    def _progress(self) -> tuple[int, int]:
+        """See `watch.Progress`."""
+        received_ms = self._received_ms
+        return received_ms, min(self._charge.sent_ms, received_ms)
 
     def _resume_upstream(self) -> None:
         self._relay.resume()
@@ -224,10 +251,16 @@ class Session:
             ending=_ending(fault),
         )
 
+    def _close_code(self, fault: Fault | ClientGone | None) -> int | None:
+        """What the client's connection was closed with."""
+        if isinstance(fault, ClientGone):
+            return fault.how.code
+        return int(CloseCode.NORMAL if fault is None else self._plan.dialect.close_code(fault))
+
     def _report(self, fault: Fault | ClientGone | None) -> None:
         """One line per session, without a word of what was said in it."""
         usage = self._relay.usage
-        ending: dict[str, object] = {"close_code": _close_code(fault), "error": fault and _ending(fault)}
+        ending: dict[str, object] = {"close_code": self._close_code(fault), "error": fault and _ending(fault)}
         if isinstance(fault, Fault):
             if fault.code in OUR_OWN_WORDS:
                 ending["why"] = fault.message
@@ -239,17 +272,10 @@ class Session:
             **self._names(),
             **ending,
             duration_s=round(trio.current_time() - self._began_s, 3),
-            audio_ms=self._meter.audio_ms,
+            audio_ms=self._received_ms,
             cycles=self._charge.cycles,
             upstream_audio_ms=usage.audio_ms if usage else None,
         )
-
-
-def _close_code(fault: Fault | ClientGone | None) -> int | None:
-    """What the client's connection was closed with."""
-    if isinstance(fault, ClientGone):
-        return fault.how.code
-    return int(CloseCode.NORMAL if fault is None else fault.close_code)
 
 
 def _ending(fault: Fault | ClientGone | None) -> str:

@@ -77,7 +77,10 @@ class MessageStream(Protocol):
         """Wait until nothing is kept back or the connection is over. The caller sets the deadline."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame behind everything sent so far, and ignore what still arrives."""
+        """Send a close frame behind everything sent so far, and ignore what still arrives.
+
+        1005, which no frame may carry, sends a close frame without a code.
+        """
 
     async def aclose(self) -> None:
         """Wait, within the close deadline, for the peer's side of the closing, then release the socket, always."""

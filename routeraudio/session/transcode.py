@@ -14,21 +14,42 @@ class Transcode:
     def __init__(self, transcoder: Transcoder, target: Link[Command]) -> None:
         self._transcoder = transcoder
         self._target = target
+        self.pushed_bytes = 0
+        """Handed on."""
 
     async def wait(self) -> None:
-        """See `Link`."""
+        """See `Link`. A few bytes can hold minutes of audio, which are decoded as the next stage has room."""
         await trio.lowlevel.checkpoint()
         await self._target.room()
+        while self._transcoder.has_more:
+            self._convert(b"")
+            await trio.lowlevel.checkpoint()
+            await self._target.room()
 
     def step(self, command: Command) -> bool:
         """See `Link`. Must wait when the next stage is full."""
         if isinstance(command, bytes):
-            chunk = self._transcoder.push(command)
-            has_room = self._target.push(chunk) if chunk else True
+            has_room = self._convert(command)
+            transcoder = self._transcoder
             # After a long piece of work somebody else has a turn, and after the next one again.
-            return has_room and (self._transcoder.is_passthrough or len(command) < PIECE_BYTES)
+            is_light = transcoder.is_passthrough or not (transcoder.has_more or len(command) >= PIECE_BYTES)
+            return has_room and is_light
         if command is Control.FINISH:
-            tail = self._transcoder.finish()
-            if tail:
-                self._target.push(tail)
+            self._push(self._transcoder.finish())
         return self._target.push(command)
+
+    def position_ms(self, bytes_on: int) -> int:
+        """How much of the source's audio is in the first ``bytes_on`` of what was handed on, whole milliseconds.
+
+        Exact when that is all of it; within what waits in between by its share of the bytes.
+        """
+        return self._transcoder.source_ms * bytes_on // self.pushed_bytes if self.pushed_bytes else 0
+
+    def _convert(self, data: bytes) -> bool:
+        return self._push(self._transcoder.push(data))
+
+    def _push(self, chunk: bytes) -> bool:
+        if not chunk:
+            return True
+        self.pushed_bytes += len(chunk)
+        return self._target.push(chunk)

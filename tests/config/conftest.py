@@ -8,6 +8,7 @@ import pytest
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config
 from routeraudio.model.errors import ConfigFault
+from tests.config.expected import ENVIRON
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def loaded(tmp_path: Path) -> Callable[..., Config]:
     def loaded(text: str, environ: Mapping[str, str] | None = None) -> Config:
         file = tmp_path / "routeraudio.toml"
         file.write_text(text)
-        return load(file, environ or {})
+        return load(file, {**ENVIRON, **(environ or {})})
 
     return loaded
 

@@ -10,15 +10,18 @@ import msgspec
 import pytest
 
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Access, Config, Key, Log, Provider, Server
+from routeraudio.config.schema import Access, Config, Key, Log, Provider, Pull, Server, Store
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
+from tests.config.expected import ENVIRON, expected
 
 FILE = Path(__file__).parents[2] / "conf" / "routeraudio.toml"
 
 TABLES: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "access": Access,
+    "store": Store,
+    "pull": Pull,
     "providers": Provider,
     "limits": Limits,
     "log": Log,
@@ -76,4 +79,4 @@ def test_shows_the_default_and_explains(key: Shown) -> None:
 def test_the_file_loads() -> None:
     """The file as it is shipped is a valid configuration with the local engine and every other provider's table."""
     others = {name: Provider() for name in PROVIDERS if name != "local"}
-    assert load(FILE, {}) == Config(providers={"local": Provider(spawn=True)} | others)
+    assert load(FILE, ENVIRON) == expected(providers={"local": Provider(spawn=True)} | others)

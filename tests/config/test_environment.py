@@ -6,29 +6,31 @@ import pytest
 
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Key, Log, Provider, Server, credential
+from routeraudio.config.secret import Secret
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
+from tests.config.expected import ENVIRON, expected
 
 HASH = "sha256:" + "0123456789abcdef" * 4
 
 READ = {
-    ("SERVER__BIND", '["0.0.0.0:8080"]'): Config(server=Server(bind=("0.0.0.0:8080",))),
-    ("SERVER__BIND", "0.0.0.0:80, [::1]:80"): Config(server=Server(bind=("0.0.0.0:80", "[::1]:80"))),
-    ("SERVER__MAX_SESSIONS", "7"): Config(server=Server(max_sessions=7)),
-    ("LIMITS__IDLE_S", "2.5"): Config(limits=Limits(idle_s=2.5)),
-    ("LOG__LEVEL", "debug"): Config(log=Log(level="debug")),
-    ("LOG__FORMAT", ""): Config(),
-    ("PROVIDERS__LOCAL__SPAWN", "True"): Config(providers={"local": Provider(spawn=True)}),
-    ("PROVIDERS__LOCAL__SPAWN", "1"): Config(providers={"local": Provider(spawn=True)}),
-    ("KEYS", f'[{{"id": "a", "hash": "{HASH}"}}]'): Config(keys=(Key(id="a", hash=HASH),)),
+    ("SERVER__BIND", '["0.0.0.0:8080"]'): expected(server=Server(bind=("0.0.0.0:8080",))),
+    ("SERVER__BIND", "0.0.0.0:80, [::1]:80"): expected(server=Server(bind=("0.0.0.0:80", "[::1]:80"))),
+    ("SERVER__MAX_SESSIONS", "7"): expected(server=Server(max_sessions=7)),
+    ("LIMITS__IDLE_S", "2.5"): expected(limits=Limits(idle_s=2.5)),
+    ("LOG__LEVEL", "debug"): expected(log=Log(level="debug")),
+    ("LOG__FORMAT", ""): expected(),
+    ("PROVIDERS__LOCAL__SPAWN", "True"): expected(providers={"local": Provider(spawn=True)}),
+    ("PROVIDERS__LOCAL__SPAWN", "1"): expected(providers={"local": Provider(spawn=True)}),
+    ("KEYS", f'[{{"id": "a", "hash": "{HASH}"}}]'): expected(keys=(Key(id="a", hash=HASH),)),
 }
 
 REFUSED = {
     (
         "SERVER__BNID",
         "x",
-    ): "bnid: unknown key; allowed here: bind, drain_s, lame_duck_s, max_sessions, tls_certificate, "
-    'tls_key, trusted_proxies; did you mean "bind"?',
+    ): "bnid: unknown key; allowed here: bind, drain_s, lame_duck_s, max_sessions, metrics, tls_certificate, "
+    'tls_key, trusted_proxies, workers; did you mean "bind"?',
     ("SERVER__BIND__0", "x"): "0: unknown key; allowed here: ",
     ("SERVER", "{}"): "names a table; add __ and the name of a key in it",
     ("PROVIDERS", "{}"): "names a table; add __ and the name of a key in it",
@@ -53,14 +55,14 @@ REFUSED = {
         f"providers.nobody: unknown provider; allowed here: {', '.join(sorted(PROVIDERS))}"
     ),
     ("KEYS", "router_x"): "keys: expected tables, got the text 'router_x'",
-    ("", "x"): ": unknown key; allowed here: access, keys, limits, log, providers, server",
+    ("", "x"): ": unknown key; allowed here: access, keys, limits, log, providers, pull, server, store",
 }
 
 
 @pytest.mark.parametrize(("name", "text"), READ)
 def test_values_are_read_by_type(name: str, text: str) -> None:
     """A variable's text is read as its key's type wants it."""
-    assert load(None, {f"ROUTERAUDIO__{name}": text}) == READ[name, text]
+    assert load(None, {**ENVIRON, f"ROUTERAUDIO__{name}": text}) == READ[name, text]
 
 
 @pytest.mark.parametrize(("name", "text"), REFUSED)
@@ -88,6 +90,16 @@ def test_a_key_from_the_environment_replaces_the_files_way_to_it(loaded: Callabl
         {"ROUTERAUDIO__PROVIDERS__DEEPGRAM__API_KEY": "dg-1"},
     )
     assert credential(config.providers["deepgram"]) == "dg-1"
+
+
+def test_an_admin_key_from_the_environment_replaces_the_files_way_to_it(
+    loaded: Callable[..., Config],
+) -> None:
+    """As with a provider's key."""
+    config = loaded(
+        "[access]\nadmin_key_file = 'missing'", {"ROUTERAUDIO__ACCESS__ADMIN_KEY": "admin-of-this-one"}
+    )
+    assert config.access.admin_key == Secret("admin-of-this-one")
 
 
 def test_two_ways_to_a_key_in_the_environment_contradict(refused: Callable[..., str]) -> None:

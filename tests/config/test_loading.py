@@ -1,22 +1,27 @@
 """The configuration file: what loads, what is refused, and in which words."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from routeraudio.config.loading import FILE_BYTES_MAX, load
-from routeraudio.config.schema import Access, Config, Key, Log, Provider, Server
+from routeraudio.config.schema import Access, Config, Key, Log, Provider, Server, Store
+from routeraudio.config.secret import Secret
 from routeraudio.model.errors import ConfigFault
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
+from tests.config.expected import ENVIRON, expected
 
 HASH = "sha256:" + "0123456789abcdef" * 4
+
+PRICE = "expected a number from 0 to 1000 with at most six decimals (dollars per hour)"
 
 # ruff: noqa: E501 — a message reads better on one line than in pieces
 
 REFUSED = {
-    "[sever]": "sever: unknown key; allowed here: access, keys, limits, log, providers, server; "
+    "[sever]": "sever: unknown key; allowed here: access, keys, limits, log, providers, pull, server, store; "
     'did you mean "server"?',
     "[log]\nlevle = 'info'": 'log.levle: unknown key; allowed here: format, level; did you mean "level"?',
     "[log]\nlevel = 'loud'": 'log.level: expected one of "debug", "info", "warning", "error", got the text \'loud\'',
@@ -42,6 +47,29 @@ REFUSED = {
     "[server]\ntls_certificate = 'a'": "server.tls_key: is missing; TLS needs certificate and key",
     "[server]\ntls_key = 'a'": "server.tls_certificate: is missing; TLS needs certificate and key",
     "[access]\nown_provider_keys = 'yes'": "access.own_provider_keys: expected true or false, got the text 'yes'",
+    "[server]\nworkers = 65": "server.workers: expected a whole number from 0 to 64, got the number 65",
+    "[access]\nfailures_per_minute_max = 0": "access.failures_per_minute_max: expected a whole number from 1 to 1000000, "
+    "got the number 0",
+    "[store]\nurl = 'mysql://u:canary@h/d'": 'store.url: expected "sqlite:///absolute/path" or '
+    '"postgresql://user@host/database"',
+    "[store]\nurl = 'sqlite:///a.db?mode=ro'": 'store.url: expected "sqlite:///absolute/path" or '
+    '"postgresql://user@host/database"',
+    "[store]\nurl = 5": "store.url: expected a text, got the number",
+    "[store]\nstatement_s = 0": "store.statement_s: expected a number above 0, at most 604800, got the number 0",
+    "[providers.deepgram]\nprice_per_hour_usd = -0.1": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the text '-0.1'",
+    "[providers.deepgram]\nprice_per_hour_usd = 1000.5": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the text '1000.5'",
+    "[providers.deepgram]\nprice_per_hour_usd = 1e-7": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the text '1E-7'",
+    "[providers.deepgram]\nprice_per_hour_usd = '1e999999'": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the text '1E+999999'",
+    "[providers.deepgram]\nprice_per_hour_usd = 'NaN'": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the text 'NaN'",
+    "[providers.deepgram]\nprice_per_hour_usd = true": f"providers.deepgram.price_per_hour_usd: {PRICE}, "
+    "got the boolean true",
+    "[providers.deepgram]\ngateway_price_per_hour_usd = 'free'": "providers.deepgram.gateway_price_per_hour_usd: "
+    f"{PRICE}, got the text 'free'",
     "[limits]\nidle_s = 0": "limits.idle_s: expected a number above 0, at most 604800, got the number 0.0",
     "[limits]\nidle_s = 1e9": "limits.idle_s: expected a number above 0, at most 604800, got the number 1000000000.0",
     f"[limits]\nidle_s = 1{'0' * 400}": f"limits.idle_s: expected a number, got the number 1{'0' * 59}",
@@ -78,16 +106,20 @@ def test_everything_that_can_be_said(loaded: Callable[..., Config]) -> None:
     config = loaded(
         f"""
         server = {{ bind = ["[::1]:80", "unix:/run/r.sock"], trusted_proxies = ["10.0.0.0/8"], drain_s = 5 }}
-        access.own_provider_keys = false
+        access = {{ own_provider_keys = false, failures_per_minute_max = 5 }}
+        store = {{ url = "postgresql://me@here/db", statement_s = 1, outage_grace_s = 0, spool_dir = "/spool" }}
         providers.local = {{ spawn = true, workers_max = 2, url = "ws://127.0.0.1:7071" }}
         limits.idle_s = 5
         log = {{ level = "debug", format = "json" }}
         keys = [{{ id = "team.a", hash = "{HASH}" }}]
         """
     )
-    assert config == Config(
+    assert config == expected(
         server=Server(bind=("[::1]:80", "unix:/run/r.sock"), trusted_proxies=("10.0.0.0/8",), drain_s=5.0),
-        access=Access(own_provider_keys=False),
+        access=Access(own_provider_keys=False, failures_per_minute_max=5),
+        store=Store(
+            url=Secret("postgresql://me@here/db"), statement_s=1.0, outage_grace_s=0.0, spool_dir="/spool"
+        ),
         providers={"local": Provider(spawn=True, workers_max=2, url="ws://127.0.0.1:7071")},
         limits=Limits(idle_s=5.0),
         log=Log(level="debug", format="json"),
@@ -95,9 +127,26 @@ def test_everything_that_can_be_said(loaded: Callable[..., Config]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("0.15", "0.15"),
+        ("'0.15'", "0.15"),
+        ("1", "1"),
+        ("0", "0"),
+        ("0.000001", "0.000001"),
+        ("1000", "1000"),
+    ],
+)
+def test_prices_are_exact(loaded: Callable[..., Config], text: str, price: str) -> None:
+    """A number or a text, to the last decimal as it is written."""
+    provider = loaded(f"[providers.deepgram]\nprice_per_hour_usd = {text}").providers["deepgram"]
+    assert provider.price_per_hour_usd == Decimal(price)
+
+
 def test_no_file_means_defaults() -> None:
     """Without a file everything has its default."""
-    assert load(None, {"HOME": "/root"}) == Config()
+    assert load(None, ENVIRON) == expected()
 
 
 @pytest.mark.parametrize("text", REFUSED)

@@ -16,6 +16,7 @@ from routeraudio.model.errors import unauthorized
 from routeraudio.model.events import Final, TurnEnd, Word
 from routeraudio.model.options import Options
 from routeraudio.providers.catalog import PROVIDERS
+from routeraudio.providers.models import Support
 
 
 @pytest.fixture
@@ -46,6 +47,17 @@ async def test_models_of_one_provider(client: httpx.AsyncClient, path: str) -> N
     listed = (await body(client, path))["models"]
     assert {one["provider"] for one in listed} == {"deepgram"}
     assert [one["id"] for one in listed if one["default"]] == ["nova-3"]
+
+
+async def test_support(client: httpx.AsyncClient) -> None:
+    """What becomes of a client's wishes has one shape, and a provider's is its default model's."""
+    supports = {
+        (one["provider"], one["id"]): one["support"] for one in (await body(client, "/v1/models"))["models"]
+    }
+    for support in supports.values():
+        assert msgspec.convert(support, Support) and support.keys() == set(Support.__struct_fields__)
+    for one in (await body(client, "/v1/providers"))["providers"]:
+        assert one["support"] == supports[one["name"], one["default_model"]]
 
 
 async def test_models_of_all(client: httpx.AsyncClient) -> None:

@@ -6,15 +6,18 @@ the session has asked it to (as it would in the socket), and closing takes as lo
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypedDict
 
 import trio
 
+from routeraudio.audio.transcode import Transcoder, transcoder
 from routeraudio.model.errors import Fault
 from routeraudio.model.message import Message
 from routeraudio.providers.base import Adapter, Dial
 from routeraudio.session.charge import Charge
 from routeraudio.session.streams import Closed, Listener
-from routeraudio.session.tab import NoTab, Tab
+from routeraudio.session.tab import NoTab
+from routeraudio.session.watch import Arrivals, NoWatch, Watch
 
 CLOSE_S = 2.0
 """How long a fake waits for the peer's part of the closing, unless told otherwise."""
@@ -56,9 +59,24 @@ class FakeTab:
         self.closings.append(closing)
 
 
-def uncharged(adapter: Adapter, tab: Tab | None = None) -> Charge:
-    """A charge that nobody pays."""
-    return Charge(tab or NoTab(), adapter.audio_format, position_ms=lambda _: 0, on_refused=lambda _: None)
+class Unwatched(TypedDict):
+    """What a relay has besides."""
+
+    source: Transcoder
+    charge: Charge
+    watch: Watch
+    arrivals: Arrivals
+
+
+def unwatched(adapter: Adapter) -> Unwatched:
+    """Audio as it comes, that nobody pays for and nobody watches."""
+    audio = adapter.audio_format
+    return {
+        "source": transcoder(audio, audio),
+        "charge": Charge(NoTab(), audio, position_ms=lambda _: 0, on_refused=lambda _: None),
+        "watch": NoWatch(),
+        "arrivals": Arrivals(audio, NoWatch()),
+    }
 
 
 class FakeStream:

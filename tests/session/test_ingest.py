@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.dialects.base import Command, Control
+from routeraudio.dialects.base import Aside, Command, Control
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event
@@ -16,25 +16,34 @@ from routeraudio.session.ingest import PIECE_BYTES, ClientGone, Ingest
 from routeraudio.session.link import Link
 from routeraudio.session.meter import Meter
 from routeraudio.session.tab import NoTab
+from routeraudio.session.watch import Arrivals, NoWatch
 from tests.session.fakes import FakeStream
 
 
 class Shorthand:
-    """A dialect whose text messages are lists of words: `f` finalize, `.` finish, `k` keepalive, `?` forbidden."""
+    """A dialect whose text messages are words: `f` finalize, `.` finish, `k` keepalive, `a` an aside, `?` forbidden."""
 
-    def received(self, message: Message) -> Sequence[Command]:
+    def received(self, message: Message) -> Sequence[Command | Aside]:
         if isinstance(message, bytes):
             return (message,)
         if "?" in message:
             raise ClientFault("no", code="audio_error", close_code=CloseCode.UNSUPPORTED_DATA)
-        words = {"f": Control.FINALIZE, ".": Control.FINISH, "k": Control.KEEPALIVE}
+        words: dict[str, Control | Aside] = {
+            "f": Control.FINALIZE,
+            ".": Control.FINISH,
+            "k": Control.KEEPALIVE,
+            "a": Aside("a"),
+        }
         return [words.get(word, word.encode()) for word in message.split()]
 
-    def event(self, event: Event) -> Sequence[Message]:
+    def event(self, event: Event | Aside) -> Sequence[Message]:
         return ()
 
     def error(self, fault: Fault) -> Sequence[Message]:
         return ()
+
+    def close_code(self, fault: Fault) -> CloseCode:
+        return fault.close_code
 
 
 class Ingesting:
@@ -51,9 +60,14 @@ class Ingesting:
             on_room=self.client.resume,
         )
         self.meter = Meter(
-            PCM_16K_MONO, Limits(), tab=NoTab(), on_limit=lambda fault: None, is_held=lambda: False
+            Limits(),
+            tab=NoTab(),
+            arrivals=Arrivals(PCM_16K_MONO, NoWatch(), now_s=lambda: 0.0),
+            on_limit=lambda fault: None,
+            is_held=lambda: False,
         )
-        self.stage = Ingest(self.client, Shorthand(), self._link, self.meter)
+        self.asides: list[Aside] = []
+        self.stage = Ingest(self.client, Shorthand(), self._link, self.meter, aside=self.asides.append)
 
     def _step(self, command: Command) -> bool:
         self._taken.append(command)
@@ -63,6 +77,14 @@ class Ingesting:
     def taken(self) -> list[Command]:
         self._link.drain()
         return self._taken
+
+
+def test_asides_go_the_other_way() -> None:
+    """What a dialect tells itself is handed to the events, and never to the provider."""
+    play = Ingesting()
+    play.stage.message("one a f a")
+    assert play.taken == [b"one", Control.FINALIZE]
+    assert play.asides == [Aside("a"), Aside("a")]
 
 
 def test_audio_and_controls_keep_their_order() -> None:

@@ -4,11 +4,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import CloseCode, Fault, forbidden
 from routeraudio.policy.limits import Limits
 from routeraudio.session.meter import Meter
 from routeraudio.session.tab import NoTab, Tab
+from routeraudio.session.watch import Arrivals, NoWatch
 
 
 class Watched:
@@ -16,7 +17,6 @@ class Watched:
 
     def __init__(
         self,
-        source: AudioFormat = PCM_16K_MONO,
         *,
         idle_s: float = 60,
         session_s: float = 14400,
@@ -25,39 +25,12 @@ class Watched:
         self.faults: list[tuple[float, Fault]] = []
         self.is_held = False
         self.meter = Meter(
-            source,
             Limits(idle_s=idle_s, session_s=session_s),
             tab=tab or NoTab(),
+            arrivals=Arrivals(PCM_16K_MONO, NoWatch()),
             on_limit=lambda fault: self.faults.append((trio.current_time(), fault)),
             is_held=lambda: self.is_held,
         )
-
-
-@pytest.mark.parametrize(
-    ("source", "length_bytes", "audio_ms"),
-    [
-        (PCM_16K_MONO, 0, 0),
-        (PCM_16K_MONO, 32, 1),
-        (PCM_16K_MONO, 384_000, 12_000),
-        (AudioFormat("pcm_mulaw", 8000), 8000, 1000),
-        (AudioFormat("pcm_s16le", 48000, 2), 192_000, 1000),
-        (AudioFormat("webm", 48000), 192_000, 0),
-    ],
-)
-def test_counts_what_came_in(source: AudioFormat, length_bytes: int, audio_ms: int) -> None:
-    """Audio is counted by samples in the client's own format; a container's only a decoder can count."""
-    meter = Watched(source).meter
-    for _ in range(4):
-        meter.audio(length_bytes // 4)
-    assert (meter.received_bytes, meter.audio_ms) == (length_bytes, audio_ms)
-
-
-def test_odd_pieces_add_up() -> None:
-    """Bytes are added before they become time, so that no rounding adds up."""
-    meter = Watched().meter
-    for _ in range(32_000):
-        meter.audio(1)
-    assert meter.audio_ms == 1000
 
 
 async def test_an_idle_client_is_noticed_once(autojump_clock: MockClock) -> None:

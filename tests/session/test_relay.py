@@ -14,20 +14,27 @@ from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Failed, Finished
 from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Pace
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, Refused
 from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
-from tests.session.conversation import CHUNK, options, settled, short
-from tests.session.fakes import FakeDialler, FakeStream, uncharged
+from tests.session.conversation import CHUNK, SECOND, options, settled, short
+from tests.session.fakes import FakeDialler, FakeStream, unwatched
 
 
 class Relaying:
     """A relay between a fake upstream and a client that reads."""
 
     def __init__(
-        self, adapter: FakeAdapter, limits: Limits, dial: Dialler | None, *, parse_json: bool = True
+        self,
+        adapter: FakeAdapter,
+        limits: Limits,
+        dial: Dialler | None,
+        *,
+        parse_json: bool = True,
+        pace: Pace | None = None,
     ) -> None:
         self.client = FakeStream()
         self.upstream = FakeStream()
@@ -38,9 +45,10 @@ class Relaying:
             FakeDialler(self.upstream) if dial is None else dial,
             self.deliver,
             limits,
-            charge=uncharged(adapter),
+            **unwatched(adapter),
             title="Fake",
             is_raw=not parse_json,
+            pace=pace,
         )
         self.fault: Exception | None = None
 
@@ -62,12 +70,14 @@ async def relaying(
     dial: Dialler | None = None,
     *,
     parse_json: bool = True,
+    pace: Pace | None = None,
 ) -> AsyncIterator[Relaying]:
     play = Relaying(
         FakeAdapter() if adapter is None else adapter,
         Limits() if limits is None else limits,
         dial,
         parse_json=parse_json,
+        pace=pace,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play.run)
@@ -105,6 +115,24 @@ async def test_what_opens_the_connection_comes_first() -> None:
         play.relay.link.push(CHUNK)
         await settled()
         assert play.upstream.heard == ['{"config":1}', b"hello", CHUNK]
+
+
+async def test_a_vendors_pace_is_kept(autojump_clock: MockClock) -> None:
+    """Beyond the burst audio goes out as fast as it is spoken, in order, and FINISH behind it."""
+    adapter = FakeAdapter(is_ready_when_opened=True)
+    async with relaying(adapter, pace=Pace(burst_s=2.0)) as play:
+        began_s = trio.current_time()
+        for number in range(10):
+            play.relay.link.push(bytes([number]) * len(SECOND))
+        play.relay.link.push(Control.FINISH)
+        await settled()
+        assert len(play.upstream.audio) <= 3 * len(SECOND)
+        while "FINISH" not in play.upstream.texts:
+            await trio.sleep(0.1)
+            spoken_s = trio.current_time() - began_s
+            assert len(play.upstream.audio) <= (spoken_s + 3) * len(SECOND)
+        assert trio.current_time() - began_s == pytest.approx(8, abs=0.5)
+        assert play.upstream.audio == b"".join(bytes([number]) * len(SECOND) for number in range(10))
 
 
 async def test_audio_waits_for_readiness() -> None:

@@ -26,7 +26,7 @@ from routeraudio.session.deliver import Deliver
 from routeraudio.session.relay import Relay
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import options
-from tests.session.fakes import FakeStream, uncharged
+from tests.session.fakes import FakeStream, unwatched
 
 SESSION_S = 30.0
 CHUNK_MS = 100
@@ -110,7 +110,7 @@ class Rotating:
             self._dial,
             self.deliver,
             Limits(),
-            charge=uncharged(FakeAdapter()),
+            **unwatched(FakeAdapter()),
             title="Steno",
             is_raw=False,
             another=FakeAdapter,

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.dialects.base import Command
+from routeraudio.dialects.base import Aside, Command
 from routeraudio.dialects.listen import Listen
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded
@@ -37,7 +37,7 @@ class Broken(Listen):
         self._maybe("received")
         return super().received(message)
 
-    def event(self, event: Event) -> Sequence[Message]:
+    def event(self, event: Event | Aside) -> Sequence[Message]:
         self._maybe("event")
         return super().event(event)
 
@@ -59,6 +59,10 @@ class BrokenTranscoder:
     """A transcoder that raises in one of its verbs."""
 
     is_passthrough = False
+    is_sized = True
+    has_more = False
+    source_ms = 0
+    resumed_ms = 0
 
     def __init__(self, verb: str) -> None:
         self.source = self.target = MULAW_8K
@@ -69,6 +73,9 @@ class BrokenTranscoder:
 
     def finish(self) -> bytes:
         return self._maybe("finish")
+
+    def restart(self) -> bool:
+        return True
 
     def _maybe(self, verb: str) -> bytes:
         if verb == self._verb:
@@ -202,7 +209,7 @@ async def test_a_bug_in_telling_a_slow_client(autojump_clock: MockClock) -> None
     """The same for events that waited, of which each one breaks it again."""
 
     class Late(Listen):
-        def event(self, event: Event) -> Sequence[Message]:
+        def event(self, event: Event | Aside) -> Sequence[Message]:
             messages = super().event(event)
             if any("final 1" not in str(message) and "transcript" in str(message) for message in messages):
                 raise RuntimeError(SECRET)
@@ -225,7 +232,7 @@ async def test_a_bug_in_telling_what_waited_when_the_session_ended(autojump_cloc
     """A dialect that breaks over the last finals, after another fault, is told as the bug it is."""
 
     class Late(Broken):
-        def event(self, event: Event) -> Sequence[Message]:
+        def event(self, event: Event | Aside) -> Sequence[Message]:
             if "2" in repr(event):
                 raise RuntimeError(SECRET)
             return super().event(event)

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.dialects.base import Dialect
+from routeraudio.dialects.base import Aside, Dialect
 from routeraudio.dialects.listen import Listen
 from routeraudio.model.errors import ClientFault, CloseCode, Overloaded, UpstreamFault, unauthorized
 from routeraudio.model.events import Event
@@ -398,7 +398,7 @@ async def test_finishing_what_has_ended_is_nothing(autojump_clock: MockClock) ->
 class Silent(Listen):
     """Tells a client nothing but how its connection closes."""
 
-    def event(self, event: Event) -> list[Message]:
+    def event(self, event: Event | Aside) -> list[Message]:
         return []
 
     def error(self, fault: object) -> list[Message]:

@@ -14,15 +14,31 @@ MULAW_8K = AudioFormat("pcm_mulaw", 8000)
 
 
 class Scripted:
-    """A transcoder that holds back one chunk."""
+    """A transcoder that holds back one chunk, and has as much more as the test says."""
 
     is_passthrough = False
+    is_sized = True
+    resumed_ms = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, more: int = 0) -> None:
         self.source, self.target = MULAW_8K, PCM_16K_MONO
         self._held = b""
+        self._more = more
+        self.source_ms = 0
+
+    @property
+    def has_more(self) -> bool:
+        return self._more > 0
+
+    def restart(self) -> bool:
+        return True
 
     def push(self, data: bytes) -> bytes:
+        if not data:
+            assert self._more
+            self._more -= 1
+            return b"more"
+        self.source_ms += 10 * len(data)
         held, self._held = self._held, data
         return held
 
@@ -83,3 +99,25 @@ def test_long_work_lets_others_have_a_turn() -> None:
     assert not Transcode(transcoder(MULAW_8K, PCM_16K_MONO), link).step(piece)
     assert Transcode(transcoder(MULAW_8K, PCM_16K_MONO), link).step(piece[:-1])
     assert Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link).step(piece)
+
+
+async def test_what_a_few_bytes_hold_comes_as_there_is_room() -> None:
+    """A transcoder that has stopped at its bound is asked for the rest before anything else is taken."""
+    link, taken = collecting()
+    stage = Transcode(Scripted(more=3), link)
+    assert not stage.step(b"a")
+    await stage.wait()
+    assert stage.step(Control.FINISH)
+    link.drain()
+    assert taken == [b"more", b"more", b"more", b"a", Control.FINISH]
+
+
+def test_positions_are_shares_of_what_was_handed_on() -> None:
+    """Where the provider has been sent half of the bytes, half of the audio counts."""
+    link, _ = collecting()
+    stage = Transcode(Scripted(), link)
+    assert stage.position_ms(0) == 0
+    for chunk in (b"abcd", b"efgh"):
+        stage.step(chunk)
+    assert stage.pushed_bytes == 4
+    assert (stage.position_ms(4), stage.position_ms(2)) == (80, 40)

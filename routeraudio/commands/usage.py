@@ -1,0 +1,91 @@
+"""`routeraudio usage`: what the ledger says."""
+
+import csv
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from routeraudio.commands.desk import open_desk
+from routeraudio.commands.trouble import DONE
+from routeraudio.commands.trouble import usage as misuse
+from routeraudio.server.report import SUMS, Report, parse, read, sums, view
+
+
+def usage(
+    *,
+    config: Path | None = None,
+    by: str = "key,provider,model",
+    account: str | None = None,
+    key: str | None = None,
+    provider: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    csv: bool = False,
+    json: bool = False,
+) -> int:
+    """Show what was used and what it costs. Works while the daemon runs and while it does not.
+
+    Parameters
+    ----------
+    config
+        The daemon's configuration file; without one, defaults and the environment.
+    by
+        What to add up by, with commas between: key, account, provider, model, day, session.
+    account
+        Only this account.
+    key
+        Only the key of this id.
+    provider
+        Only this provider.
+    since
+        Only streams that began then or later: 2027-01-31, 2027-01-31T12:00:00Z; UTC unless it says otherwise.
+    until
+        Only streams that began before.
+    csv
+        Print CSV: one line per row and one that begins with "total".
+    json
+        Print JSON: rows and a total.
+    """
+    given = {
+        "by": by,
+        "account": account,
+        "key": key,
+        "provider": provider,
+        "since": since,
+        "until": until,
+    }
+    try:
+        query = parse({name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise misuse(f"--{error}") from None
+    with open_desk(config) as desk:
+        report = read(desk.store, query)
+    if json:
+        print(msgspec.json.encode(view(report)).decode())
+    elif csv:
+        _write_csv(report)
+    else:
+        Console().print(_table(report))
+    return DONE
+
+
+def _write_csv(report: Report) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*report.by, *SUMS])
+    for row in report.rows:
+        writer.writerow([*row.group.values(), *sums(row).values()])
+    writer.writerow(["total", *[""] * (len(report.by) - 1), *sums(report.total).values()])
+
+
+def _table(report: Report) -> Table:
+    table = Table(*report.by, show_footer=True)
+    for column in table.columns[:1]:
+        column.footer = "total"
+    for name, value in sums(report.total).items():
+        table.add_column(name.replace("_", " "), footer=str(value), justify="right")
+    for row in report.rows:
+        table.add_row(*row.group.values(), *map(str, sums(row).values()))
+    return table

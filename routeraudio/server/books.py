@@ -1,0 +1,115 @@
+"""The books of one process: the store, who is known in it, and the ledger; with the REST calls that show them."""
+
+import os
+import socket
+import tempfile
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import structlog
+import trio
+
+from routeraudio.config.schema import Config, store_url
+from routeraudio.config.state import database_file, make_folder
+from routeraudio.model.errors import ConfigFault
+from routeraudio.server.access import Access
+from routeraudio.server.admin import Administration
+from routeraudio.server.app import Mount
+from routeraudio.server.minting import Mint
+from routeraudio.server.secrets import open_secrets
+from routeraudio.server.usage import Usage
+from routeraudio.store.asking import ask
+from routeraudio.store.base import NewerSchema, Node, Store, StoreUnavailable
+from routeraudio.store.connect import open_store
+from routeraudio.store.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+RETRY_S: Final = 2.0
+"""Between two attempts to reach the store at the start; a database server is restarted in seconds."""
+
+
+class Books:
+    """Everything that is written down.
+
+    Args:
+        worker: which of several processes this is, from 1.
+
+    Raises:
+        ConfigFault: the store's URL or the server's secret cannot be used.
+    """
+
+    def __init__(self, config: Config, worker: int) -> None:
+        settings = config.store
+        self._store = keep_store(config)
+        self.access = Access(self._store, open_secrets(config), config)
+        self.ledger = Ledger(
+            self._store,
+            node=Node(node_id(config.server.bind, worker), uuid4().hex),
+            spool=_spool(settings.spool_dir),
+            grace_s=settings.outage_grace_s,
+            statement_s=settings.statement_s,
+        )
+        proxies = [ip_network(text) for text in config.server.trusted_proxies]
+        administration = Administration(self.access, self._store, proxies)
+        usage = Usage(self.access, self._store, administration.is_admin, proxies)
+        self.mounts: tuple[Mount, ...] = (administration.mount, usage.mount, Mint(self.access, proxies).mount)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep them until cancelled. Started once the store has its schema and the ledger has begun.
+
+        Raises:
+            ConfigFault: the database was made by a newer version.
+        """
+        try:
+            await self._migrate()
+            await self.ledger.run(task_status=task_status)
+        finally:
+            self._store.close()
+
+    async def _migrate(self) -> None:
+        """Waits for a store that is away: it may be starting, as this daemon is."""
+        while True:
+            try:
+                await ask(self._store, self._store.migrate, trio.to_thread.current_default_thread_limiter())
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", why=str(error))
+            except NewerSchema as error:
+                raise ConfigFault(f"store.url: {error}") from error
+            else:
+                return
+            await trio.sleep(RETRY_S)
+
+
+def keep_store(config: Config) -> Store:
+    """The store of the configuration; the folder of a database file is made where it is missing.
+
+    Raises:
+        ConfigFault: it cannot be opened.
+    """
+    url = store_url(config.store)
+    file = database_file(url)
+    if file is not None:
+        try:
+            make_folder(file.parent)
+        except OSError as error:
+            raise ConfigFault(f"store.url: {file.parent} cannot be made: {error.strerror}") from None
+    return open_store(url, statement_s=config.store.statement_s)
+
+
+def node_id(bind: tuple[str, ...], worker: int) -> str:
+    """This process among all that share the store; the same after a restart, so that it knows what it left open."""
+    if any(address.endswith(":0") for address in bind):
+        return f"{socket.gethostname()}-{uuid4().hex[:8]}"  # on any free port: one of many
+    where = sha256("\n".join(bind).encode()).hexdigest()[:8]
+    return f"{socket.gethostname()}-{where}-{worker}"
+
+
+def _spool(configured: str | None) -> Path:
+    if configured is not None:
+        return Path(configured)
+    # A store in memory never is out of reach: nothing will be written there.
+    return Path(tempfile.gettempdir()) / f"routeraudio-{os.getpid()}"

@@ -1,0 +1,392 @@
+"""From an upgrade request to a running passage: who is asking, what for, may it begin; then the 101, then the dial.
+
+The upgrade is answered before the provider is dialled, because some SDKs give up after a second. What can be refused
+before is refused in HTTP, in this order: 401, 403, 400 and 404, 402, 429, 503. What goes wrong later is a close code.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Protocol
+from uuid import uuid4
+
+import jwt
+import msgspec
+import structlog
+import trio
+from websockets.http11 import Response
+
+from routeraudio.config.schema import Config
+from routeraudio.dialects import gateway
+from routeraudio.dialects.gateway import Call
+from routeraudio.model.errors import (
+    ClientFault,
+    CloseCode,
+    Fault,
+    Overloaded,
+    UpstreamFault,
+    forbidden,
+    unauthorized,
+)
+from routeraudio.policy import tokens
+from routeraudio.policy.access import Principal
+from routeraudio.policy.keys import PREFIX
+from routeraudio.providers.base import Credential, Entry
+from routeraudio.providers.passages import PASSAGES
+from routeraudio.server.access import PROVIDER_KEY_HEADER, Shown
+from routeraudio.server.admission import Admission, Ticket
+from routeraudio.server.answer import answer
+from routeraudio.server.head import Head
+from routeraudio.server.metrics import Metrics
+from routeraudio.server.providers import Route
+from routeraudio.server.streaming import within
+from routeraudio.server.upgrade import open_websocket, response
+from routeraudio.session.passage import Overture, Passage, Plan
+from routeraudio.session.tab import Tab
+from routeraudio.transport.bytestream import ByteStream
+from routeraudio.transport.poller import Poller
+from routeraudio.transport.upstream import open_upstream
+from routeraudio.transport.websocket import WebSocket
+
+log = structlog.get_logger(__name__)
+
+
+class Settings(Protocol):
+    """What new passages get. `server.streaming.Streaming` has it."""
+
+    config: Config
+    routes: Mapping[str, Route]
+
+
+class Access(Protocol):
+    """See `server.access.Access`."""
+
+    async def principal(
+        self,
+        shown: Shown,
+        *,
+        entry: Entry,
+        stored: Credential | None,
+        model: str | None = None,
+        origin: str | None = None,
+        streams: bool = False,
+        address: str = "",
+    ) -> Principal: ...
+
+
+class Ledger(Protocol):
+    """See `store.ledger.Ledger`."""
+
+    async def open(
+        self,
+        *,
+        session_id: str,
+        principal: Principal,
+        dialect: str,
+        provider: str,
+        model: str | None,
+        price_per_hour_usd: Decimal,
+    ) -> Tab: ...
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """One request on its way in."""
+
+    request_id: str
+    call: Call
+    ticket: Ticket
+
+    @property
+    def origin(self) -> str | None:
+        """The browser page's."""
+        return self.call.request.headers.get("origin")
+
+
+class Refusal(Exception):
+    """An HTTP answer instead of the upgrade."""
+
+    def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class Gateway:
+    """Serves upgrade requests at the gateway's paths."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        poller: Poller,
+        admission: Admission,
+        access: Access,
+        ledger: Ledger,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._poller = poller
+        self._admission = admission
+        self._access = access
+        self._ledger = ledger
+        self._metrics = metrics
+        self._passages: set[Passage] = set()
+
+    async def serve(self, stream: ByteStream, head: Head, ticket: Ticket) -> None:
+        """One client, from its upgrade request to its end. Owns ``stream``."""
+        visit = Visit(uuid4().hex, gateway.read(head.request), ticket)
+        try:
+            await self._serve(stream, head, visit)
+        except Refusal as refusal:
+            await self._refuse(stream, visit.call, refusal)
+        except Fault as fault:
+            self._metrics.turned_away("gateway", gateway.close_code(fault), fault.code)
+            retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
+            why = Refusal(gateway.status(fault), fault.message, retry_after_s)
+            await self._refuse(stream, visit.call, why)
+
+    def finish_all(self) -> None:
+        """Ask every passage for its provider's last words: the daemon is stopping."""
+        stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
+        for passage in self._passages:
+            passage.finish(stopping)
+
+    async def _serve(self, stream: ByteStream, head: Head, visit: Visit) -> None:
+        call = visit.call
+        if call.provider not in PASSAGES:
+            await self._judge(visit)
+        elif call.sends_key_later:
+            await self._serve_late(stream, self._answer(head, call), head, visit)
+        else:
+            principal = await self._principal(visit, call.secret)
+            self._check(call, principal)
+            switching = self._answer(head, call)
+            visit.ticket.authenticated()
+            with self._admission.session(principal.terms.priority):
+                plan = await self._open(visit, principal)
+                client = await self._upgrade(stream, head, switching, plan.tab)
+                try:
+                    await self._run(plan, client, principal)
+                finally:
+                    client.release()
+
+    async def _serve_late(self, stream: ByteStream, switching: Response, head: Head, visit: Visit) -> None:
+        """A client whose key stands in its first message: let in to say it, and closed if it is none."""
+        client = await self._upgrade(stream, head, switching, None)
+        overture = Overture()
+        client.start(overture)
+        try:
+            principal = await self._principal(visit, await self._key_of_first_message(visit.call, overture))
+            self._check(visit.call, principal)
+            visit.ticket.authenticated()
+            with self._admission.session(principal.terms.priority):
+                plan = await self._open(visit, principal)
+                await self._run(plan, client, principal, overture)
+        except Fault as fault:
+            self._metrics.turned_away("gateway", gateway.close_code(fault), fault.code)
+            log.info("turned_away", close_code=int(gateway.close_code(fault)), error=fault.code)
+            client.close(gateway.close_code(fault), fault.message)
+            await client.aclose()
+        finally:
+            client.release()
+
+    # Who is asking.
+
+    async def _principal(self, visit: Visit, secret: str | None) -> Principal:
+        call = visit.call
+        route = self._settings.routes[call.provider]
+        return await self._access.principal(
+            self._shown(call, secret),
+            entry=route.entry,
+            stored=route.stored,
+            model=call.model or route.default_model,
+            origin=visit.origin,
+            streams=True,
+            address=visit.ticket.address,
+        )
+
+    def _shown(self, call: Call, secret: str | None) -> Shown:
+        """What was shown, by kind.
+
+        Raises:
+            ClientFault: a provider's own key, where only ours open.
+        """
+        provider_key = call.request.headers.get(PROVIDER_KEY_HEADER)
+        if secret is None:
+            return Shown(provider_key=None if call.is_general else provider_key)
+        if is_token(secret) or (call.shown is not None and call.shown.is_said_to_be_a_token):
+            return Shown(token=secret, provider_key=provider_key)
+        if call.is_general and not secret.startswith(PREFIX):
+            raise unauthorized("the key is none of this gateway's; check it, or create one")
+        return Shown(key=secret, provider_key=provider_key)
+
+    async def _judge(self, visit: Visit) -> None:
+        """Refuse a request for no provider of ours, but whoever may not come in at all hears that first.
+
+        Raises:
+            Refusal: always; or what `_principal` raises.
+        """
+        problem = visit.call.problem
+        assert problem is not None
+        last: Fault | None = None
+        for name in PASSAGES:
+            # A key that may use one provider and not another is good: only one that may use none is not.
+            known = msgspec.structs.replace(visit.call, provider=name)
+            try:
+                await self._principal(msgspec.structs.replace(visit, call=known), known.secret)
+            except ClientFault as fault:
+                if fault.code != "forbidden":
+                    raise
+                last = fault
+                continue
+            except UpstreamFault:
+                pass  # a good key; that no credential is stored for this one does not matter
+            raise Refusal(problem.status, problem.message)
+        assert last is not None
+        raise last
+
+    async def _key_of_first_message(self, call: Call, overture: Overture) -> str | None:
+        with trio.move_on_after(self._settings.config.limits.ready_s):
+            await overture.first()
+        first = overture.messages[0] if overture.messages else None
+        member = call.passage.key_member
+        if member is None or not isinstance(first, str):
+            return None
+        return gateway.without_member(first, member)[1]
+
+    # What for.
+
+    def _answer(self, head: Head, call: Call) -> Response:
+        """The 101.
+
+        Raises:
+            Refusal: it is no valid upgrade, or asks for what nobody serves.
+        """
+        if call.problem is not None:
+            raise Refusal(call.problem.status, call.problem.message)
+        answer = response(head, call.subprotocol)
+        if answer.status_code != 101:
+            raise Refusal(answer.status_code, "the upgrade request is not a valid WebSocket handshake")
+        return answer
+
+    def _check(self, call: Call, principal: Principal) -> None:
+        """What this key must not be used for.
+
+        Raises:
+            ClientFault: saying so.
+        """
+        if principal.is_own_key:
+            return
+        restriction = principal.restriction
+        is_limited = principal.terms.models is not None or (restriction and restriction.models is not None)
+        if is_limited and call.model is None:
+            raise forbidden(
+                "this key is limited to certain models: only streams whose query names one may pass"
+            )
+        wrong = call.passage.check(call.handshake)
+        if wrong is not None:
+            raise forbidden(wrong)
+
+    # May it begin.
+
+    async def _open(self, visit: Visit, principal: Principal) -> Plan:
+        """Open the tab, and make the plan around it.
+
+        Raises:
+            Fault: the budget, a limit, the store.
+        """
+        call = visit.call
+        route = self._settings.routes[call.provider]
+        model = call.model or route.default_model
+        dial = gateway.dial(call, route.url, principal.credential)
+        return Plan(
+            request_id=visit.request_id,
+            key_id=principal.key_id,
+            provider=call.provider,
+            title=route.entry.title,
+            model=model,
+            dial=dial,
+            refused=partial(_refused, route.entry, principal.credential),
+            meter=call.passage.meter(call.handshake),
+            opening=_opening(call, principal),
+            farewell=call.passage.farewell,
+            watch=self._metrics.session(call.provider, "gateway"),
+            tab=await self._ledger.open(
+                session_id=visit.request_id,
+                principal=principal,
+                dialect="gateway",
+                provider=call.provider,
+                model=model,
+                price_per_hour_usd=route.price_per_hour(
+                    model, is_own_key=principal.is_own_key, is_gateway=True
+                ),
+            ),
+        )
+
+    async def _upgrade(
+        self, stream: ByteStream, head: Head, switching: Response, tab: Tab | None
+    ) -> WebSocket:
+        limits = self._settings.config.limits
+        try:
+            return await open_websocket(
+                stream,
+                head,
+                switching,
+                limits=limits,
+                poller=self._poller,
+                text_bytes_max=None,
+                counts_texts=False,
+            )
+        except BaseException:
+            # Nobody will run this passage, and whoever has opened a tab closes it.
+            if tab is not None:
+                await tab.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="client_gone")
+            raise
+
+    async def _run(
+        self, plan: Plan, client: WebSocket, principal: Principal, already: Overture | None = None
+    ) -> None:
+        limits = within(principal, self._settings.config.limits)
+        dial = partial(
+            open_upstream,
+            title=plan.title,
+            limits=limits,
+            poller=self._poller,
+            tls=self._settings.routes[plan.provider].tls,
+        )
+        passage = Passage(plan, client, dial, limits, already=already)
+        self._passages.add(passage)
+        try:
+            await passage.run()
+        finally:
+            self._passages.discard(passage)
+
+    async def _refuse(self, stream: ByteStream, call: Call, refusal: Refusal) -> None:
+        media_type, body = gateway.refusal(call, refusal.status, refusal.message)
+        wait_s = refusal.retry_after_s
+        headers = () if wait_s is None else (("retry-after", str(max(1, round(wait_s)))),)
+        log.info("turned_away", status=refusal.status)
+        await answer(stream, refusal.status, body, headers, media_type=media_type)
+
+
+def is_token(text: str) -> bool:
+    """Whether it is a token made by a daemon like this one, good or bad: providers have JWTs of their own."""
+    if len(text) > tokens.TOKEN_BYTES_MAX or text.count(".") != 2:
+        return False
+    try:
+        return jwt.get_unverified_header(text).get("typ") == tokens.TYPE
+    except jwt.InvalidTokenError:
+        return False
+
+
+def _refused(entry: Entry, credential: Credential | None, status: int, body: bytes) -> Fault:
+    return gateway.upstream_refusal(entry, status, body, credential)
+
+
+def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:
+    """Takes the client's key out of its first text message; its own for this provider stays."""
+    member = call.passage.key_member
+    credential = principal.credential
+    if member is None or (credential is not None and call.sends_own_key_later(credential)):
+        return None
+    return lambda text: gateway.without_member(text, member)[0]

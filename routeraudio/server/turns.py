@@ -1,0 +1,56 @@
+"""Accepting in turns: workers share one listening socket, and the one with the fewest connections takes the next.
+
+The kernel's own ways to spread connections do not fit streams that last for hours. One socket per worker
+(`SO_REUSEPORT`) leaves what was dealt to a dead worker waiting until it is back, deals on to full ones, and exists
+neither for local sockets nor for those that systemd passes. One shared socket wakes everybody, and the quickest takes
+it, often the same: of 200 connections in two seconds one of four workers got 184.
+
+So everybody is woken, and whoever has more than another waits a moment before he helps himself. Measured the same way,
+four workers got 50 each, and 49 to 51 of 200 at once. Waking up for nothing costs the others a turn of their loops
+per connection, which is little for streams that last for minutes.
+"""
+
+import select
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from routeraudio.server.board import Board, Elsewhere
+
+COURTESY_S: Final = {Elsewhere.NOT: 0.0, Elsewhere.RATHER: 0.005, Elsewhere.ONLY: 0.25}
+"""What is left to the others. A fuller worker waits for five turns of a busy loop; a full one for as long as a client
+does not mind. If the others are stuck it takes the connection all the same."""
+
+
+class Turns(trio.abc.Listener[trio.SocketStream]):
+    """A listener that may let others go first.
+
+    Args:
+        tell: writes this worker's own row on the board.
+    """
+
+    def __init__(self, listener: trio.SocketListener, board: Board, tell: Callable[[], None]) -> None:
+        self._listener = listener
+        self._board = board
+        self._tell = tell
+        self._waiting = select.poll()
+        self._waiting.register(listener.socket.fileno(), select.POLLIN)
+
+    async def accept(self) -> trio.SocketStream:
+        """See `trio.SocketListener.accept`."""
+        while True:
+            await trio.lowlevel.wait_readable(self._listener.socket)
+            self._tell()
+            courtesy_s = COURTESY_S[self._board.elsewhere()]
+            if courtesy_s:
+                await trio.sleep(courtesy_s)
+            if self._waiting.poll(0):
+                # Another process may be quicker than this; then the next connection is taken without courtesy.
+                accepted = await self._listener.accept()
+                self._board.has_one_more()
+                return accepted
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        await self._listener.aclose()
