@@ -1,14 +1,33 @@
-"""Router keys: what one allows, and the limits that all keys of an account share.
+"""Router keys: what one looks like, what it allows, and the limits that all keys of an account share.
 
-A key is `router_<id>_<secret>`: the id finds the record, the secret's keyed hash is compared (`hazards`: no scan, no
-slow hash, the secret has more than 160 random bits). What a key may cost or occupy is *counted over its account*:
-two keys of one account with a concurrency of 5 open five streams together, not ten.
+A key is `router_<id>_<secret>`: the id finds the record, the whole key's keyed hash is compared. No scan, and no slow
+hash either: that protects what people can remember, and the secret has 190 random bits.
+
+What a key may cost or occupy is *counted over its account*: two keys of one account with a concurrency of 5 open five
+streams together, not ten.
 """
 
+import hmac
+import re
+import secrets
+import string
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
+
+PREFIX: Final = "router_"
+"""How our own keys are told from providers' keys (seed router.audio, section 3)."""
+
+ID_CHARACTERS: Final = 12
+"""71 bits. That two of a billion keys get the same id is a chance of one in six thousand; the store refuses it."""
+
+SECRET_CHARACTERS: Final = 32
+"""190 bits."""
+
+_ALPHABET: Final = string.digits + string.ascii_letters
+_KEY: Final = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{ID_CHARACTERS}}})_[0-9A-Za-z]{{{SECRET_CHARACTERS}}}")
 
 Period = Literal["day", "month", "total"]
 """Of a budget. Days and months are those of UTC."""
@@ -80,3 +99,42 @@ class Restriction(msgspec.Struct, frozen=True, kw_only=True):
     max_connection_s: int | None = None
     max_concurrent: int | None = None
     """Streams opened with tokens of this key that carry the same limit."""
+    metadata: dict[str, str] = {}
+
+
+class NewText(msgspec.Struct, frozen=True):
+    """A key's text, shown once, and the id in it."""
+
+    id: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"NewText({self.id!r}, …)"
+
+
+def new_text(key_id: str | None = None) -> NewText:
+    """A random key, or another one with an id that there is already."""
+    key_id = key_id or _random(ID_CHARACTERS)
+    return NewText(key_id, f"{PREFIX}{key_id}_{_random(SECRET_CHARACTERS)}")
+
+
+def id_of(text: str) -> str | None:
+    """The id in a key; None: no key of ours looks like that."""
+    match = _KEY.fullmatch(text)
+    return match[1] if match else None
+
+
+def keyed_hash(text: str, pepper: bytes) -> bytes:
+    """What is stored of a key: HMAC-SHA256 under the server's pepper."""
+    return hmac.digest(pepper, text.encode(), "sha256")
+
+
+def matches(text: str, stored: bytes | None, peppers: Sequence[bytes]) -> bool:
+    """Whether a key is the one whose hash is stored. Takes the same time for None, an unknown one."""
+    known = stored or bytes(32)
+    found = [hmac.compare_digest(keyed_hash(text, pepper), known) for pepper in peppers]
+    return any(found) and stored is not None
+
+
+def _random(characters: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(characters))

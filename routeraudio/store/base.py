@@ -7,15 +7,16 @@ The ledger has one row per (session, leg): a line. It is also the lease: a line 
 holds a place of its account while its node lives. `granted` cycles may be streamed; telling how many have begun and
 asking for the next one are the same write, a `Mark`, so that one group commit serves every stream of a node.
 
+    join(node)         → its lease begins                    closes what earlier processes of that id left open
     open(opening)      → Opened(granted=1) or Refusal        burns the token, counts, reserves the first cycle
-    settle(marks)      → what is granted now                  cycles are high-water marks: replays change nothing
+    settle(marks)      → what is granted now                 cycles are high-water marks: replays change nothing
     heartbeat(node)    → whether the node still holds its streams
     sweep()            → closes what dead nodes left open, as `aborted`, and gives their reservations back
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -23,8 +24,11 @@ from routeraudio.policy.keys import Budget, Key
 
 Status = Literal["open", "ended", "aborted"]
 
-Why = Literal["token_used", "unknown", "disabled", "expired", "concurrency", "rate", "budget"]
-"""Why a stream may not begin, or not go on."""
+Why = Literal["token_used", "unknown", "disabled", "expired", "concurrency", "rate", "budget", "lease"]
+"""Why a stream may not begin, or not go on. `lease`: its node was not heard of for `LEASE_S`; its places are gone."""
+
+LEASE_S: Final = 30.0
+"""How long a node that is not heard of keeps its streams' places."""
 
 
 class StoreUnavailable(Exception):
@@ -49,7 +53,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     leg: int = 1
     node: Node
     key_id: str
-    """A router key's id; `own` or `anonymous`, which have no record and no limits."""
+    """A router key's id. Keys that have no record here have no limits either, and their account no sums: `own`,
+    `anonymous`, and keys that stand in a configuration file."""
     account: str
     dialect: str
     provider: str
@@ -75,7 +80,7 @@ class Opened(msgspec.Struct, frozen=True):
     """A stream may begin."""
 
     granted: int
-    """Cycles that may be streamed; 0: the budget does not cover one."""
+    """Cycles that may be streamed: the first one. A budget that does not cover it is a `Refusal`."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,8 +157,10 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
     audio_ms: int
     connected_ms: int
+    amount_units: int
+    """Exact: see `policy.pricing`."""
     amount_usd: Decimal
-    """Rounded to twelve decimals for display; the ledger adds integers."""
+    """The same, rounded to twelve decimals for display."""
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +179,10 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """See the module's docstring. Every method may raise `StoreUnavailable`."""
 
+    @property
+    def is_at_hand(self) -> bool:
+        """In the memory of this process: answers at once, and needs no thread."""
+
     def migrate(self) -> None:
         """Bring the schema to this version, forward only.
 
@@ -182,19 +193,44 @@ class Store(Protocol):
     def close(self) -> None:
         """Release connections."""
 
-    def add_key(self, key: Key, hash: bytes, audit: Audit) -> None: ...
+    def add_key(self, key: Key, hash: bytes, audit: Audit) -> None:
+        """Keep a new key.
+
+        Raises:
+            ValueError: there is one of that id, or its budget is no amount (`policy.pricing.micro_usd`).
+        """
 
     def set_key(self, key: Key, audit: Audit, hash: bytes | None = None) -> None:
-        """Replace a key's record; ``hash``: its secret has been rotated."""
+        """Replace a key's record; ``hash``: its secret has been rotated.
+
+        Raises:
+            ValueError: there is none of that id, or its budget is no amount.
+        """
 
     def keys(self, account: str | None = None) -> list[Key]: ...
 
     def key(self, key_id: str) -> tuple[Key, bytes] | None:
         """A key's record and the keyed hash of its secret."""
 
-    def open(self, opening: Opening) -> Opened | Refusal: ...
+    def refused(self, key_ids: Collection[str]) -> dict[str, Refusal]:
+        """Those of ``key_ids`` that have been disabled or have expired."""
 
-    def settle(self, node: Node, marks: Sequence[Mark]) -> list[Settled]: ...
+    def join(self, node: Node) -> int:
+        """A node's lease begins, or begins again after it was lost.
+
+        What earlier processes of the same id left open is closed at once. Returns how many lines those were.
+        """
+
+    def open(self, opening: Opening) -> Opened | Refusal:
+        """Begin a line. `StoreUnavailable` may mean that it has begun: end it with a mark, whatever comes of that."""
+
+    def settle(self, node: Node, marks: Sequence[Mark]) -> list[Settled]:
+        """Take marks down, in any order and any number of times, and grant what is wanted and within the budget.
+
+        A mark opens its line again when a sweep has closed it although the same process of ``node`` still streams,
+        unless the stream counts against a limit of concurrency: its place may be somebody else's. Marks of other
+        processes (a spool that one left behind) only count. Returns one answer per (session, leg).
+        """
 
     def heartbeat(self, node: Node) -> bool:
         """Renew the lease of the node and its open lines; False: it has been swept, its places are gone."""

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from routeraudio.model.errors import CloseCode, Fault, UpstreamFault
-from routeraudio.policy.access import KEY_CHARACTERS_MAX, Principal, authenticate
+from routeraudio.policy.access import (
+    CONFIGURED,
+    CONFIGURED_TERMS,
+    KEY_CHARACTERS_MAX,
+    Principal,
+    authenticate,
+)
 from routeraudio.providers.base import Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 
@@ -44,26 +50,31 @@ def decide(**given: Any) -> Principal:
     return authenticate(**{**known, **given})
 
 
+def holder(key_id: str, credential: Credential | None) -> Principal:
+    """Who has shown a key of the configuration."""
+    return Principal(key_id, credential, CONFIGURED, CONFIGURED_TERMS)
+
+
 OWN = Principal("own", Credential("their-own", is_clients_own=True))
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"key": GOOD}, Principal("team-a", STORED)),
-        ({"key": OTHER}, Principal("team-b", STORED)),
-        ({"key": GOOD, "own_provider_keys": False}, Principal("team-a", STORED)),
+        ({"key": GOOD}, holder("team-a", STORED)),
+        ({"key": OTHER}, holder("team-b", STORED)),
+        ({"key": GOOD, "own_provider_keys": False}, holder("team-a", STORED)),
         ({"key": "their-own"}, OWN),
         ({"key": "their-own", "hashes": {}}, OWN),
         ({"key": "their-own", "stored": None}, OWN),
         # A key shown with a token wins, as the header wins over the query.
-        ({"key": GOOD, "token": "t"}, Principal("team-a", STORED)),
+        ({"key": GOOD, "token": "t"}, holder("team-a", STORED)),
         ({"key": "their-own", "token": "t"}, OWN),
         # A provider without credentials, on a daemon with and without router keys.
         ({"entry": LOCAL, "hashes": {}, "stored": None}, Principal("anonymous", None)),
         ({"entry": LOCAL, "hashes": {}, "stored": None, "key": "whatever"}, Principal("anonymous", None)),
         ({"entry": LOCAL, "hashes": {}, "own_provider_keys": False}, Principal("anonymous", None)),
-        ({"entry": LOCAL, "key": GOOD, "stored": None}, Principal("team-a", None)),
+        ({"entry": LOCAL, "key": GOOD, "stored": None}, holder("team-a", None)),
     ],
 )
 def test_who_is_let_in(given: dict[str, Any], expected: Principal) -> None:
