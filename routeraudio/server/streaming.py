@@ -170,17 +170,14 @@ class Streaming:
             visit.ticket.authenticated()
             with self._admission.session(principal.terms.priority):
                 adapter = _adapter(options, route, principal)
-                model = models.load(options.provider).chosen(
-                    options.model, options.language, has_partials=options.partial_results
-                )
                 tab = await self._ledger.open(
                     session_id=request_id,
                     principal=principal,
                     dialect=visit.entry.name,
                     provider=options.provider,
-                    model=model,
+                    model=visit.model,
                     price_per_hour_usd=route.price_per_hour(
-                        model, is_own_key=principal.is_own_key, is_gateway=False
+                        visit.model, is_own_key=principal.is_own_key, is_gateway=False
                     ),
                 )
                 plan = Plan(
@@ -234,7 +231,7 @@ class Streaming:
             visit.shown,
             entry=visit.route.entry,
             stored=visit.route.stored,
-            model=visit.options.model,
+            model=visit.model,
             origin=visit.head.request.headers.get("origin"),
             address=visit.ticket.address,
         )
@@ -262,6 +259,13 @@ class Visit(msgspec.Struct, frozen=True):
     options: Options
     route: Route
     ticket: Ticket
+
+    @property
+    def model(self) -> str:
+        """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
+        options = self.options
+        known = models.load(options.provider)
+        return known.chosen(options.model, options.language, has_partials=options.partial_results)
 
 
 def within(principal: Principal, limits: Limits) -> Limits:

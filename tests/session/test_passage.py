@@ -208,13 +208,27 @@ async def test_lost_connections(autojump_clock: MockClock) -> None:
     assert scene.provider.close.code == 1001
 
 
-async def test_a_client_that_leaves_while_dialling(autojump_clock: MockClock) -> None:
+async def test_a_client_that_is_lost_while_dialling(autojump_clock: MockClock) -> None:
     """The dial is called off."""
     async with playing(Scene(after_s=1000)) as scene:
         scene.client.says_at_once(SECOND)
-        scene.client.hangs_up(1000)
+        scene.client.hangs_up(None)
     assert scene.dialler.is_cancelled
+    assert scene.ended_at_s == 0
     assert scene.tab.marks == []
+
+
+async def test_a_client_that_leaves_while_dialling(autojump_clock: MockClock) -> None:
+    """What it has said still goes to the provider, and its close behind it."""
+    async with playing(Scene(after_s=5)) as scene:
+        scene.client.says_at_once(SECOND)
+        scene.client.hangs_up(4000, "bye")
+    assert scene.provider.heard == [SECOND]
+    assert (scene.provider.close.code, scene.provider.close.reason, scene.provider.close.at_s) == (
+        4000,
+        "bye",
+        5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -415,5 +429,5 @@ async def test_cancelled(autojump_clock: MockClock, moment: str) -> None:
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert scene.client.is_released
-    assert scene.client.close.code == (1000 if moment == "closing" else 1012)
+    assert scene.client.close.code == 1012
     assert len(scene.tab.closings) == 1

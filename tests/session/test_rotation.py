@@ -24,6 +24,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.relay import Relay
+from tests.audio.written import ogg_pages
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import options
 from tests.session.fakes import FakeStream, unwatched
@@ -266,3 +267,44 @@ async def test_the_switch_is_made_in_a_pause(autojump_clock: MockClock) -> None:
         assert play.numbers == list(range(900))
         assert len(play.connections) > 3
         assert all(one.audio.endswith(3 * PAUSE) for one in play.connections[:-1])
+
+
+async def test_a_container_begins_anew_for_the_next_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Each connection gets the stream's header, and together they get every page once, in order."""
+    first, second, *pages = ogg_pages([b"\x08" + bytes(40)] * 4000)
+    head = first + second
+    audio = AudioFormat("ogg_opus", 48000)
+    connections: list[FakeStream] = []
+
+    async def dial(dial: Dial) -> FakeStream:
+        connections.append(FakeStream())
+        return connections[-1]
+
+    def adapter() -> FakeAdapter:
+        return FakeAdapter(audio_format=audio, is_ready_when_opened=True)
+
+    asked = options(partial_results=True)
+    deliver = Deliver(FakeStream(), Listen(asked, "request-1"), Limits(), on_room=lambda: None)
+    around = unwatched(adapter())
+    relay = Relay(
+        adapter(),
+        dial,
+        deliver,
+        Limits(),
+        **around,
+        title="Fake",
+        is_raw=False,
+        another=adapter,
+        session_s=SESSION_S,
+    )
+    nursery.start_soon(relay.run)
+    nursery.start_soon(deliver.run)
+    for piece in (head, *pages):
+        relay.link.push(around["source"].push(piece))
+        await trio.sleep(0.2)
+    assert relay.connections > 2
+    got = [connection.audio for connection in connections]
+    assert all(one.startswith(head) for one in got if one)
+    assert b"".join(one.removeprefix(head) for one in got) == b"".join(pages)

@@ -49,7 +49,7 @@ def test_a_final_is_as_late_as_its_last_sample_is_old(end_ms: int) -> None:
     stream.hear(2500)
     stream.now_s += 0.4
     stream.arrivals.told(Final("x", 0, end_ms))
-    assert stream.watch.finals == [pytest.approx((2500 - max(end_ms, 20)) / 1000 + 0.4, abs=0.1)]
+    assert stream.watch.finals == [pytest.approx((2500 - max(end_ms, 20)) / 1000 + 0.4, abs=0.002)]
 
 
 def test_few_looks_at_the_clock() -> None:
