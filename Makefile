@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types bench lock clean
+.PHONY: help demo serve test system lint types bench fleet lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -14,8 +14,11 @@ demo: .venv/.run ## Stream real speech through a daemon on this machine; FILE=my
 serve: .venv/.run ## Run the daemon with conf/routeraudio.toml
 	$(BIN)/routeraudio serve --config conf/routeraudio.toml
 
-test: lint types ## Run linters, type checker and all tests
+test: system lint types ## Run linters, type checker and all tests
 	$(BIN)/python -m pytest
+
+system: ## See that the programs are there which the tests use (requirements/debian.txt)
+	@requirements/system
 
 lint: .venv/.dev ## Check style and format
 	$(BIN)/ruff check
@@ -26,6 +29,9 @@ types: .venv/.dev ## Check types
 
 bench: .venv/.dev ## Measure the daemon against other proxies (takes minutes)
 	$(BIN)/python -m bench
+
+fleet: system .venv/.dev ## Start PostgreSQL, three daemons and HAProxy on this machine, until Ctrl-C
+	@$(BIN)/python -m tests.fleet
 
 lock: ## Resolve the newest allowed versions again; needs uv
 	requirements/lock

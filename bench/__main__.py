@@ -1,4 +1,7 @@
-"""`python -m bench`: the table. `python -m bench profile`: where the daemon's time goes. See README.md."""
+"""`python -m bench`: the table. `python -m bench profile`: where the daemon's time goes.
+
+`python -m bench audio`: what converting audio costs. `python -m bench store`: what the ledger costs. See README.md.
+"""
 
 import signal
 import sys
@@ -21,12 +24,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.access import access_table, measure_access
+from bench.adapters import measure
+from bench.adapters import table as adapter_table
+from bench.audio import show_audio
 from bench.contestants import CONTESTANTS, DAEMON_COMMAND, DIRECT, issue
 from bench.hotspots import hotspots
 from bench.plan import Plan, carry_out
 from bench.processes import Child, ChildFailed, Cores, python_module
 from bench.report import console, show, write_json
 from bench.run import Bench
+from bench.store import measure as measure_store
+from bench.store import table as store_table
 
 app = App(name="bench", help=__doc__, version_flags=())
 
@@ -41,6 +50,7 @@ def table(
     only: str | None = None,
     growth: float | None = None,
     stall: bool = True,
+    adapters: bool = True,
     pin: bool = True,
     awake: bool = False,
     subject: str = "daemon",
@@ -57,6 +67,7 @@ def table(
         only: Contestants to measure, as in direct,daemon; all of them otherwise.
         growth: Seconds of the growth check; 0 for none.
         stall: Whether to run the stall check.
+        adapters: Whether to measure the adapters too.
         pin: Whether the proxy gets a core of its own.
         awake: Keep the proxy's core from sleeping; not comparable with runs without.
         subject: Whom the growth and stall checks are about.
@@ -79,8 +90,17 @@ def table(
     with _bench(daemon, pin=pin, awake=awake) as bench, _progress() as progress:
         results = carry_out(plan, bench, progress)
     show(results, console())
+    if adapters:
+        console().print(adapter_table(measure()))
     if json:
         write_json(results, json)
+    return 0
+
+
+@app.command(name="adapters")
+def adapter_costs() -> int:
+    """Measure what each adapter takes for a result and a chunk, beside `json` and dictionaries."""
+    console().print(adapter_table(measure()))
     return 0
 
 
@@ -108,6 +128,35 @@ def profile(
             print(f"bench: {error}", file=sys.stderr)
             return 1
     console().print(found)
+    return 0
+
+
+@app.command(name="access")
+def access_costs() -> int:
+    """Measure how many tokens are made, and how many keys and tokens are checked, in a second."""
+    console().print(access_table(measure_access()))
+    return 0
+
+
+@app.command(name="store")
+def store_costs(*, postgresql: str | None = None) -> int:
+    """Measure what the ledger adds to a session's start, and what it costs at 500 sessions, on each kind of store.
+
+    Args:
+        postgresql: URL of an empty database; without it a server is started where Debian's package is installed.
+    """
+    console().print(store_table(measure_store(postgresql)))
+    return 0
+
+
+@app.command
+def audio(*, rounds: int = 3) -> int:
+    """Measure what converting audio costs, beside the ffmpeg command line on the same ten-minute files.
+
+    Args:
+        rounds: How often each file is decoded by each.
+    """
+    show_audio(console(), rounds)
     return 0
 
 

@@ -24,6 +24,7 @@ from routeraudio.store.base import Audit, Mark, Node, Opening
 from routeraudio.store.connect import open_store
 from routeraudio.store.ledger import Ledger
 from routeraudio.store.sql import SqlStore
+from tests.store.postgres import Postgres, is_installed
 
 START_MS_MAX: Final = {"sqlite": 3.0, "postgresql": 5.0}
 SHARE_MAX: Final = 0.02
@@ -53,26 +54,29 @@ class StoreCost(msgspec.Struct, kw_only=True):
     """Of one processor, beyond what the same streams cost without a ledger."""
 
 
-def measure(
-    postgresql_url: str | None,
-    *,
-    starts: int = STARTS,
-    marks_s: float = MARKS_S,
-    share_s: float = SHARE_S,
-) -> list[StoreCost]:
-    """SQLite, and PostgreSQL where there is a server."""
-    costs = []
+def measure(postgresql_url: str | None) -> list[StoreCost]:
+    """SQLite, and PostgreSQL where there is a server or one can be started."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        for url in (f"sqlite://{folder}/store.db", postgresql_url):
-            if url is not None:
-                with _opened(url) as store:
-                    costs.append(
-                        trio.run(
-                            partial(_measure, store, folder, url.split(":")[0], starts, marks_s, share_s)
-                        )
-                    )
+        costs = [measure_one(f"sqlite://{name}/store.db")]
+    if postgresql_url is not None:
+        costs.append(measure_one(postgresql_url))
+    elif is_installed():
+        server = Postgres()
+        try:
+            server.start()
+            costs.append(measure_one(server.create("bench")))
+        finally:
+            server.close()
     return costs
+
+
+def measure_one(
+    url: str, *, starts: int = STARTS, marks_s: float = MARKS_S, share_s: float = SHARE_S
+) -> StoreCost:
+    """The store at ``url``."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, _opened(url) as store:
+        work = partial(_measure, store, Path(name), url.split(":")[0], starts, marks_s, share_s)
+        return trio.run(work)
 
 
 def table(costs: list[StoreCost]) -> Table:
@@ -104,7 +108,7 @@ def table(costs: list[StoreCost]) -> Table:
 
 @contextmanager
 def _opened(url: str) -> Iterator[SqlStore]:
-    """A store with keys of its own, so that a database that has been used does not matter."""
+    """A store with its tables."""
     store = open_store(url)
     try:
         store.migrate()

@@ -1,6 +1,7 @@
 """systemd/routeraudio.service agrees with the daemon."""
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,23 @@ def test_a_drain_is_not_cut_short(service: dict[str, str]) -> None:
     server = Server()
     needed_s = server.lame_duck_s + server.drain_s + FINISH_S + SPARE_S
     assert float(service["TimeoutStopSec"]) >= needed_s
+
+
+def test_it_may_do_little() -> None:
+    """systemd's judgement of what the service could do to the machine, 0 (nothing) to 10, stays at 2 or below."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", str(UNIT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Overall exposure level" in done.stdout
+
+
+def test_the_database_has_a_place(service: dict[str, str]) -> None:
+    """The daemon keeps its books in a directory that outlives it, though its user does not."""
+    assert service["StateDirectory"]
 
 
 def test_the_engine_outlives_the_signal(service: dict[str, str]) -> None:

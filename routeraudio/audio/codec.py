@@ -1,8 +1,9 @@
 """Compressed packets become samples: FFmpeg's decoders through PyAV, without libavformat.
 
 Of FFmpeg's two Opus decoders libopus is taken, the reference. The native one needs a fifth less time, but where
-streams change between SILK and CELT it gave other samples for the same packets from run to run (FFmpeg 8.1): what it
-reads there may be another session's memory. MP3 is decoded in floating point: 8 µs a frame, the other decoder 13.
+streams change between SILK and CELT it gave other samples for the same packets from run to run (FFmpeg 8.1 under PyAV
+18.1): it reads memory that is not the packet's, and that may be another session's. MP3 is decoded in
+floating point: 8 µs a frame, the other decoder 13.
 
 A decoder gets what we have written or checked: headers in our words, packets no longer than a codec allows.
 """
@@ -25,6 +26,10 @@ _BAD_PACKETS_MAX: Final = 50
 """In a row; a second of Opus. A damaged file has one now and then, noise in a container has no others."""
 
 _DECODERS: Final = {"opus": "libopus", "mp3": "mp3float"}
+
+_MP3_TAIL: Final = b"TAG" + bytes(61)
+"""Behind every frame of MP3. FFmpeg takes it for an empty tag and passes over it, but the decoder, which in a damaged
+frame reads on behind its end, meets these bytes there: without them the result changed with what lay in memory."""
 
 # What it writes to standard error quotes the stream. It is PyAV's default, but who knows what else has set it.
 av.logging.set_level(None)
@@ -49,6 +54,7 @@ class Codec:
             context.options = {"request_sample_fmt": "flt"}
         context.thread_count = 1
         self._context = context
+        self._tail = _MP3_TAIL if header.codec == "mp3" else b""
         self._skip = header.skip_samples
         self._due = 0
         """Samples that packets and their trimming amount to so far."""
@@ -74,7 +80,7 @@ class Codec:
     def _attempt(self, data: bytes) -> bytes | None:
         """What the decoder makes of a packet; None: not what the container said it is."""
         try:
-            frames = self._context.decode(AvPacket(data))
+            frames = self._context.decode(AvPacket(data + self._tail))
         except FFmpegError:
             frames = []
         if len(frames) == 1 and (samples := self._samples(frames[0])) is not None:

@@ -7,8 +7,8 @@ from routeraudio.audio.packets import Demuxer, Header, Timeline, audio_error
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import AudioFormat
 
-PUSH_MS_MAX: Final = 1000
-"""Audio from one push, a packet more or less: some 2 ms of work. An hour of silence fits in a megabyte of Opus."""
+PUSH_MS_MAX: Final = 500
+"""Audio from one push, a packet more or less: some 1 ms of work. An hour of silence fits in a megabyte of Opus."""
 
 _HEADER_SHARE: Final = 10
 """A header counts as this part of it: opening a decoder costs as much as a few packets."""

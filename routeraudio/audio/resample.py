@@ -46,6 +46,9 @@ _FILTER: Final = ":".join(
     )
 )
 
+_PIECES_PER_S: Final = 5
+"""200 ms at a time: the filter keeps buffers for the longest piece it was ever given, and longer ones save little."""
+
 _FLUSH_PER_S: Final = 50
 """20 ms of silence push the last samples out of a filter that holds 6 ms."""
 
@@ -98,7 +101,10 @@ class Resampler:
         if not pcm:
             return b""
         self._samples_in += len(pcm) // self._step_in
-        return self._filtered(pcm)
+        piece = self._step_in * (self._source_hz // _PIECES_PER_S)
+        if len(pcm) <= piece:
+            return self._filtered(pcm)
+        return b"".join([self._filtered(pcm[at : at + piece]) for at in range(0, len(pcm), piece)])
 
     def finish(self) -> bytes:
         """The rest, up to the exact number of samples. Called once, last.

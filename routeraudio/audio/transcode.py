@@ -30,7 +30,7 @@ class Transcoder(Protocol):
 
     @property
     def has_more(self) -> bool:
-        """Whether the last `push` stopped at its bound (1 s of audio); ``push(b"")`` goes on.
+        """Whether the last `push` stopped at its bound (0.5 s of audio); ``push(b"")`` goes on.
 
         A few bytes can be hours of audio. Ask before every further `push` and before `finish`, and give the next
         stage time in between.

@@ -77,6 +77,8 @@ class Admission:
         """Not ready any more: balancers should look elsewhere."""
         self.is_draining = False
         """Takes no new sessions any more."""
+        self.strain: str | None = None
+        """Why another session would be one too many although there are places (`server.health`)."""
         self.connections = 0
         self.waiting = 0
         self.sessions = 0
@@ -112,6 +114,8 @@ class Admission:
         """
         if self.is_draining:
             raise Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
+        if self.strain is not None and priority != "high":
+            raise Overloaded(self.strain)
         if self.sessions >= self.places(priority):
             raise Overloaded("the daemon serves as many sessions as it may; try again later")
         self.sessions += 1

@@ -18,7 +18,9 @@ from websockets.http11 import Response
 
 from routeraudio.config.schema import Config
 from routeraudio.dialects import gateway
+from routeraudio.dialects import gateway_endings as endings
 from routeraudio.dialects.gateway import Call
+from routeraudio.dialects.members import without_member
 from routeraudio.model.errors import (
     ClientFault,
     CloseCode,
@@ -41,7 +43,8 @@ from routeraudio.server.metrics import Metrics
 from routeraudio.server.providers import Route
 from routeraudio.server.streaming import within
 from routeraudio.server.upgrade import open_websocket, response
-from routeraudio.session.passage import Overture, Passage, Plan
+from routeraudio.session.overture import Overture
+from routeraudio.session.passage import Passage, Plan
 from routeraudio.session.tab import Tab
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
@@ -140,9 +143,9 @@ class Gateway:
         except Refusal as refusal:
             await self._refuse(stream, visit.call, refusal)
         except Fault as fault:
-            self._metrics.turned_away("gateway", gateway.close_code(fault), fault.code)
+            self._metrics.turned_away("gateway", endings.close_code(fault), fault.code)
             retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
-            why = Refusal(gateway.status(fault), fault.message, retry_after_s)
+            why = Refusal(endings.status(fault), fault.message, retry_after_s)
             await self._refuse(stream, visit.call, why)
 
     def finish_all(self) -> None:
@@ -183,9 +186,9 @@ class Gateway:
                 plan = await self._open(visit, principal)
                 await self._run(plan, client, principal, overture)
         except Fault as fault:
-            self._metrics.turned_away("gateway", gateway.close_code(fault), fault.code)
-            log.info("turned_away", close_code=int(gateway.close_code(fault)), error=fault.code)
-            client.close(gateway.close_code(fault), fault.message)
+            self._metrics.turned_away("gateway", endings.close_code(fault), fault.code)
+            log.info("turned_away", close_code=int(endings.close_code(fault)), error=fault.code)
+            client.close(endings.close_code(fault), fault.message)
             await client.aclose()
         finally:
             client.release()
@@ -252,7 +255,7 @@ class Gateway:
         member = call.passage.key_member
         if member is None or not isinstance(first, str):
             return None
-        return gateway.without_member(first, member)[1]
+        return without_member(first, member)[1]
 
     # What for.
 
@@ -362,7 +365,7 @@ class Gateway:
             self._passages.discard(passage)
 
     async def _refuse(self, stream: ByteStream, call: Call, refusal: Refusal) -> None:
-        media_type, body = gateway.refusal(call, refusal.status, refusal.message)
+        media_type, body = endings.refusal(call, refusal.status, refusal.message)
         wait_s = refusal.retry_after_s
         headers = () if wait_s is None else (("retry-after", str(max(1, round(wait_s)))),)
         log.info("turned_away", status=refusal.status)
@@ -380,7 +383,7 @@ def is_token(text: str) -> bool:
 
 
 def _refused(entry: Entry, credential: Credential | None, status: int, body: bytes) -> Fault:
-    return gateway.upstream_refusal(entry, status, body, credential)
+    return endings.upstream_refusal(entry, status, body, credential)
 
 
 def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:
@@ -389,4 +392,4 @@ def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:
     credential = principal.credential
     if member is None or (credential is not None and call.sends_own_key_later(credential)):
         return None
-    return lambda text: gateway.without_member(text, member)[0]
+    return lambda text: without_member(text, member)[0]

@@ -58,6 +58,7 @@ class Pulse:
 
     def _look(self) -> None:
         self._health.look(self._admission.sessions)
+        self._admission.strain = self._health.strain
         self._metrics.store(is_available=self._ledger.is_available, marks_waiting=self._ledger.marks_waiting)
         self._metrics.sample(
             lag_p99_s=self._health.lag_p99_s,

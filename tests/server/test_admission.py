@@ -188,3 +188,17 @@ async def test_a_small_daemon_keeps_no_place_free(priority: Priority) -> None:
 def test_what_counts_as_one_address(address: str, counted: str) -> None:
     """An IPv6 customer has a whole /64 and could otherwise come from everywhere in it."""
     assert neighbourhood(address) == counted
+
+
+async def test_a_strained_daemon_takes_only_the_highest_class() -> None:
+    """Who would make every transcript late is told why, and may come when the strain is over."""
+    admission = Admission(LIMITS, 20)
+    admission.strain = "its loop is late"
+    for priority in ("low", "normal"):
+        with pytest.raises(Overloaded, match="its loop is late"), admission.session(priority):
+            pass
+    with admission.session("high"):
+        pass
+    admission.strain = None
+    with admission.session("low"):
+        pass
