@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test system lint types bench fleet lock clean
+.PHONY: help demo serve test system lint types bench fuzz fleet lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ types: .venv/.dev ## Check types
 
 bench: .venv/.dev ## Measure the daemon against other proxies (takes minutes)
 	$(BIN)/python -m bench
+
+fuzz: system .venv/.dev ## Decode 10,000 mutated files of each format
+	$(BIN)/python -m tests.audio.fuzz 10000
 
 fleet: system .venv/.dev ## Start PostgreSQL, three daemons and HAProxy on this machine, until Ctrl-C
 	@$(BIN)/python -m tests.fleet

@@ -2,7 +2,7 @@
 
 Of FFmpeg's two Opus decoders libopus is taken, the reference. The native one needs a fifth less time, but where
 streams change between SILK and CELT it gave other samples for the same packets from run to run (FFmpeg 8.1 under PyAV
-18.1): it reads memory that is not the packet's, and that may be another session's. MP3 is decoded in
+18.1), and what is not repeatable may depend on memory that is not the packet's. MP3 is decoded in
 floating point: 8 µs a frame, the other decoder 13.
 
 A decoder gets what we have written or checked: headers in our words, packets no longer than a codec allows.
