@@ -87,7 +87,7 @@ def stall(bench: Bench, contestant: Contestant, tick: Callable[[float], None]) -
             forget_peak(pids)
             idle_kib = resident_peak_kib(pids)
             start_s = time.monotonic()
-            taken_bytes, end = _push(port, tick)
+            taken_bytes, end = _push(port, contestant.target, tick)
             return Stall(
                 contestant=contestant.name,
                 offered_mb=STALL_MB,
@@ -98,8 +98,8 @@ def stall(bench: Bench, contestant: Contestant, tick: Callable[[float], None]) -
             )
 
 
-def _push(port: int, tick: Callable[[float], None]) -> tuple[int, str]:
-    connection, rest = open_session(port, 0)
+def _push(port: int, target: str, tick: Callable[[float], None]) -> tuple[int, str]:
+    connection, rest = open_session(port, target, 0)
     with connection:
         connection.setblocking(False)
         return _Push(connection, rest).run(tick)

@@ -14,6 +14,10 @@ from typing import Final
 
 from bench.processes import python_module
 
+LISTEN: Final = "/v1/listen?provider=deepgram&encoding=pcm_s16le&sample_rate=16000&partial_results=true"
+PASSAGE: Final = "/gateway/deepgram/v1/listen?encoding=linear16&sample_rate=16000&interim_results=true"
+"""The same through the transparent gateway, whose meter knows the audio's rate."""
+
 _PORTS: Final = range(20_000, 30_000)
 
 DAEMON_COMMAND: Final = f"{shlex.quote(sys.executable)} -m routeraudio"
@@ -54,6 +58,8 @@ class Contestant:
     is_ready: Callable[[int], bool]
     """Whether the proxy on this port takes sessions by now."""
     has_tls_upstream: bool = False
+    target: str = LISTEN
+    """What the sessions ask for."""
     missing: Callable[[], str | None] = lambda: None
     """Why it cannot be measured on this machine; None: it can."""
 
@@ -122,6 +128,7 @@ CONTESTANTS: Final[dict[str, Contestant]] = {
     for one in (
         Contestant("daemon", "routeraudio", _daemon_plain, _says_ready),
         Contestant("daemon-tls", "routeraudio, TLS", _daemon_tls, _says_ready, has_tls_upstream=True),
+        Contestant("gateway", "gateway, metering", _daemon_plain, _says_ready, target=PASSAGE),
         Contestant(UVLOOP_COPY, "uvloop copy", _blind("blind_websockets"), _accepts),
         Contestant(
             HYPERCORN_COPY,

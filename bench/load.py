@@ -45,14 +45,13 @@ _CLOSE_S: Final = 5.0
 _RECEIVE_BYTES: Final = 32_768
 _SESSIONS_PER_ADDRESS: Final = 40
 """The daemon allows 50 connections from one address; all of 127/8 is this machine."""
-PATH: Final = "/v1/listen?provider=deepgram&encoding=pcm_s16le&sample_rate=16000&partial_results=true"
 
 
 class Broken(Exception):
     """A session ended, or never began, and so does the run."""
 
 
-def open_session(port: int, number: int) -> tuple[socket.socket, bytes]:
+def open_session(port: int, target: str, number: int) -> tuple[socket.socket, bytes]:
     """Opens one client session, waiting.
 
     Returns:
@@ -66,7 +65,7 @@ def open_session(port: int, number: int) -> tuple[socket.socket, bytes]:
         connection = socket.create_connection(("127.0.0.1", port), _OPEN_S, source_address=(source, 0))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(
-            f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             "x-api-key: bench-client-key\r\n\r\n".encode()
         )
@@ -156,7 +155,7 @@ class Load:
     def open(self) -> None:
         """Opens every session, one after the other."""
         for number in range(self._spec.sessions):
-            session = Session(*_numbered(self._spec.port, number))
+            session = Session(*_numbered(self._spec, number))
             self._sessions.append(session)
             self._by_descriptor[session.connection.fileno()] = session
             self._epoll.register(session.connection, select.EPOLLIN)
@@ -255,8 +254,8 @@ class Load:
         self._epoll.modify(session.connection, mask)
 
 
-def _numbered(port: int, number: int) -> tuple[socket.socket, int, bytes]:
-    connection, rest = open_session(port, number)
+def _numbered(spec: LoadSpec, number: int) -> tuple[socket.socket, int, bytes]:
+    connection, rest = open_session(spec.port, spec.target, number)
     return connection, number, rest
 
 

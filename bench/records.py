@@ -49,6 +49,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     port: int
     sessions: int
+    target: str
+    """Path and query that the sessions ask for."""
     warm_s: float
     """Audio sent in every session before anything is measured."""
     pids: tuple[int, ...]

@@ -16,9 +16,12 @@ from bench.contestants import CONTESTANTS, DIRECT
 from bench.records import Delays
 
 TO_UVLOOP_COPY_MAX: Final = 1.1
+PASSAGE_TO_UVLOOP_COPY_MAX: Final = 1.0
+"""Of the gateway, which normalises nothing."""
 TO_HYPERCORN_COPY_MAX: Final = 0.45
 KIB_PER_SESSION_MAX: Final = 48
 _TARGETS_FOR: Final = "daemon"
+_PASSAGE: Final = "gateway"
 """The blind copies have a plain upstream; so has the row that is compared with them."""
 _PIPE_COLUMNS: Final = 140
 _HEADINGS: Final = (
@@ -108,11 +111,15 @@ def _table(results: Results, out: Console) -> Table:
 
 def _columns(row: Row) -> list[str]:
     is_judged = row.contestant == _TARGETS_FOR
+    is_passage = row.contestant == _PASSAGE
+    to_uvloop_copy_max = (
+        TO_UVLOOP_COPY_MAX if is_judged else PASSAGE_TO_UVLOOP_COPY_MAX if is_passage else None
+    )
     return [
         str(row.sessions),
         CONTESTANTS[row.contestant].title if row.contestant != DIRECT else "direct",
         _spread(row.us_per_message, ".1f"),
-        _judged(row.to_uvloop_copy, ".2f", TO_UVLOOP_COPY_MAX if is_judged else None),
+        _judged(row.to_uvloop_copy, ".2f", to_uvloop_copy_max),
         _judged(row.to_hypercorn_copy, ".2f", TO_HYPERCORN_COPY_MAX if is_judged else None),
         _pair(row.to_upstream),
         _pair(row.to_client),

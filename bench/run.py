@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from bench.contestants import DAEMON_COMMAND, Certificates, Contestant, Place, free_port
+from bench.contestants import DAEMON_COMMAND, LISTEN, Certificates, Contestant, Place, free_port
 from bench.processes import (
     Child,
     ChildFailed,
@@ -192,6 +192,7 @@ def stage(
         ChildFailed: a process did not start, a session did not open.
     """
     spec = sink_spec or SinkSpec()
+    target = contestant.target if contestant else LISTEN
     if contestant and contestant.has_tls_upstream:
         spec = msgspec.structs.replace(spec, certificate=str(bench.certificates.upstream))
     with ExitStack() as stack:
@@ -202,16 +203,16 @@ def stage(
         idle_kib = 0
         if contestant:
             child, port = stack.enter_context(proxy(bench, contestant, folder, port, wrap))
-            idle_kib = _idle_kib(bench, folder, child, port)
+            idle_kib = _idle_kib(bench, folder, child, port, target)
             pids = tree(child.pid)
-        order = LoadSpec(port=port, sessions=sessions, warm_s=_WARM_S, pids=pids)
+        order = LoadSpec(port=port, sessions=sessions, target=target, warm_s=_WARM_S, pids=pids)
         generator = stack.enter_context(load(bench, folder, order))
         yield Stage(sink, generator, child, idle_kib, bench.helpers)
 
 
-def _idle_kib(bench: Bench, folder: Path, child: Child, port: int) -> int:
+def _idle_kib(bench: Bench, folder: Path, child: Child, port: int, target: str) -> int:
     """After one short session, so that what is loaded and allocated once is charged to no session measured."""
-    with load(bench, folder, LoadSpec(port=port, sessions=1, warm_s=0.4, pids=())):
+    with load(bench, folder, LoadSpec(port=port, sessions=1, target=target, warm_s=0.4, pids=())):
         pass
     time.sleep(_SETTLE_S)
     return anonymous_kib(tree(child.pid))

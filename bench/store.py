@@ -32,7 +32,9 @@ SHARE_MAX: Final = 0.02
 
 STREAMS: Final = 500
 ACCOUNTS: Final = 10
-STARTS: Final = 300
+STARTS: Final = 40
+ROUNDS: Final = 10
+"""Many short ones, so that on a busy machine some are left alone."""
 BATCH: Final = 200
 MARKS_S: Final = 2.0
 SHARE_S: Final = 15.0
@@ -48,7 +50,9 @@ class StoreCost(msgspec.Struct, kw_only=True):
 
     name: str
     start_p50_ms: float
+    """Of the fastest round."""
     start_p99_ms: float
+    """Of all."""
     marks_per_s: float
     share: float
     """Of one processor, beyond what the same streams cost without a ledger."""
@@ -125,17 +129,19 @@ async def _measure(
     principals = [_principal(store) for _ in range(ACCOUNTS)]
     async with trio.open_nursery() as nursery:
         await nursery.start(ledger.run)
-        begun_s = [await _start(ledger, principals[number % ACCOUNTS]) for number in range(starts)]
+        rounds = [
+            [await _start(ledger, principals[number % ACCOUNTS]) for number in range(starts)]
+            for _ in range(ROUNDS)
+        ]
         marks_per_s = await trio.to_thread.run_sync(_marks, store, node, principals, marks_s)
         without = await _share([NoTab()] * STREAMS, share_s)
         tabs = [await _tab(ledger, principals[number % ACCOUNTS]) for number in range(STREAMS)]
         share = await _share(tabs, share_s)
         nursery.cancel_scope.cancel()
-    cuts = statistics.quantiles(begun_s, n=100)
     return StoreCost(
         name=name,
-        start_p50_ms=statistics.median(begun_s) * 1000,
-        start_p99_ms=cuts[98] * 1000,
+        start_p50_ms=min(statistics.median(one) for one in rounds) * 1000,
+        start_p99_ms=statistics.quantiles([start for one in rounds for start in one], n=100)[98] * 1000,
         marks_per_s=marks_per_s,
         share=share - without,
     )

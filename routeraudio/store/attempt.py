@@ -1,9 +1,27 @@
-"""An opening whose answer nobody may be waiting for any more."""
+"""An opening, and that nobody may be waiting for its answer any more."""
 
 import threading
 
+import msgspec
+
+from routeraudio.policy.access import Principal
 from routeraudio.store.base import Mark, Opened, Opening, Refusal, Store, StoreUnavailable
 from routeraudio.store.marks import LineId
+
+
+def limited(opening: Opening, principal: Principal) -> Opening:
+    """With the limits of whoever opens it."""
+    terms, token = principal.terms, principal.restriction
+    return msgspec.structs.replace(
+        opening,
+        concurrency_max=terms.concurrency_max,
+        sessions_per_minute_max=terms.sessions_per_minute_max,
+        budget=terms.budget,
+        # A token opens one stream, of as many legs as it takes.
+        token_jti=token.jti if token and opening.leg == 1 else None,
+        token_expires_at_s=token.expires_at_s if token else None,
+        token_concurrent_max=token.max_concurrent if token else None,
+    )
 
 
 class Attempt:

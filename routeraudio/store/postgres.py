@@ -17,6 +17,9 @@ CONNECTIONS_MAX: Final = 12
 MIGRATE_S: Final = 60.0
 """For another daemon's migration to end and ours to run."""
 
+TIMEOUTS: Final = ("statement_timeout", "idle_in_transaction_session_timeout")
+"""Of the server: how long it works on a statement, and waits for the next one of a transaction."""
+
 _MIGRATION: Final = 0x726F757465726175
 """The advisory lock's number: "routerau"."""
 
@@ -51,7 +54,7 @@ class Postgres(Database):
             # Off is a popular server-wide setting, and loses acknowledged commits.
             connection.execute("SET synchronous_commit = on")
             # A transaction left open by a stalled process must not hold an account's lock.
-            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            for name in TIMEOUTS:
                 connection.execute(f"SET {name} = {statement_ms}")
             connection.commit()
 
@@ -59,7 +62,8 @@ class Postgres(Database):
 
     def lock_schema(self, connection: sa.Connection) -> None:
         """See `Database`."""
-        connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(MIGRATE_S * 1000)}"))
+        for name in TIMEOUTS:
+            connection.execute(sa.text(f"SET LOCAL {name} = {round(MIGRATE_S * 1000)}"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION)))
 
     def _now_s(self, connection: sa.Connection) -> float:

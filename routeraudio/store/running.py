@@ -30,6 +30,7 @@ class RunningTab:
 
     Args:
         on_change: called when there is a new mark to take down.
+        on_wait: called when the stream stands still until it is.
         hurry: takes marks down right away where nobody does it later.
     """
 
@@ -39,16 +40,19 @@ class RunningTab:
         granted: int,
         *,
         on_change: Callable[["RunningTab"], None],
+        on_wait: Callable[[], None],
         hurry: Callable[[], Awaitable[None]],
     ) -> None:
         self.granted: float = granted
         self.line_id: Final = (opening.session_id, opening.leg)
         self.key_id: Final = opening.key_id
+        self.account: Final = opening.account
         self.has_key: Final = bool(opening.account)
         self.is_leased: Final = (
             opening.concurrency_max is not None or opening.token_concurrent_max is not None
         )
         self._on_change = on_change
+        self._on_wait = on_wait
         self._hurry = hurry
         self._cycles = 0
         self._lent = 0
@@ -60,7 +64,6 @@ class RunningTab:
         self._revoked: Fault | None = None
         self._changed = trio.Event()
         self._end: _End | None = None
-        self._done = trio.Event()
 
     # For the session: see `Tab`.
 
@@ -77,6 +80,7 @@ class RunningTab:
                 raise self._revoked
             if not self._is_asked:
                 self._ask()
+            self._on_wait()
             await self._changed.wait()
             if self.granted < cycles and self._refused is not None:
                 raise self._refused
@@ -88,15 +92,22 @@ class RunningTab:
         raise self._revoked
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
-        """See `Tab`."""
+        """See `Tab`. Waits for nothing while the ledger runs: a session's place is not held for a disk."""
         if self._end is None:
             self._end = _End(audio_ms, connected_ms, provider_ms, ending)
             self._ask()
+        if self.is_leased:
+            # Whoever comes back, to another node, shall find its place free soon.
+            self._on_wait()
         with trio.move_on_after(CLOSE_S, shield=True):
             await self._hurry()
-            await self._done.wait()
 
     # For the ledger.
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream is over."""
+        return self._end is not None
 
     def mark(self) -> Mark:
         """Where the stream stands now."""
@@ -155,8 +166,6 @@ class RunningTab:
 
     def _told(self, mark: Mark) -> bool:
         self._is_asked = False
-        if mark.ended is not None:
-            self._done.set()
         return mark.ended is not None
 
     def _notify(self) -> None:

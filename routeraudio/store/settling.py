@@ -4,7 +4,7 @@ Invariant: an account's sum is the sum of granted × price over its lines. Of an
 `cycles`, of a closed one it is `cycles`: what was reserved and not used has been given back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -34,7 +34,7 @@ _LINES: Final = (
         _line.c.epoch,
         _line.c.is_leased,
         _line.c.began_at_s,
-        # What a mark may change, in the order of _State:
+        # What a mark may change: see _STATE.
         _line.c.status,
         _line.c.ending,
         _line.c.ended_at_s,
@@ -54,6 +54,9 @@ _LINES: Final = (
     .order_by(_line.c.session_id, _line.c.leg)
     .with_for_update(of=_line)
 )
+
+_STATE: Final = slice(8, 17)
+"""Where a row has the fields of `_State`, in their order."""
 
 _UPDATE: Final = sa.update(_line).where(
     _line.c.session_id == sa.bindparam("of_session"), _line.c.leg == sa.bindparam("of_leg")
@@ -90,8 +93,8 @@ def settle(transaction: Transaction, node: Node, marks: Sequence[Mark]) -> list[
         line = _Settling(transaction.now_s, node, row, account)
         answers[row.session_id, row.leg] = line.settle(mark)
         changes += line.changes()
-    if changes:
-        transaction.connection.execute(_UPDATE, changes)
+    for alike in _by_columns(changes):
+        transaction.connection.execute(_UPDATE, alike)
     accounts.save(
         transaction,
         [one for one in spendings.values() if msgspec.structs.astuple(one) != before[one.id]],
@@ -104,6 +107,14 @@ def _lost(line_id: LineId) -> Settled:
     return Settled(*line_id, granted=0, refusal=Refusal("lease"))
 
 
+def _by_columns(changes: list[dict[str, object]]) -> Iterable[list[dict[str, object]]]:
+    """Rows in which the same columns have changed; streams that just go on all change the same few."""
+    groups: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for change in changes:
+        groups.setdefault(tuple(change), []).append(change)
+    return groups.values()
+
+
 class _Settling:
     """One line, its account, and what a mark does to both. Without a record of its key there is no account."""
 
@@ -112,8 +123,8 @@ class _Settling:
         self._node = node
         self._row = row
         self._account = account
-        self._before = _State(*(getattr(row, name) for name in _State.__struct_fields__))
-        self._state = msgspec.structs.replace(self._before)
+        self._before = _State(*row[_STATE])
+        self._state = _State(*row[_STATE])
 
     def settle(self, mark: Mark) -> Settled:
         self._count(mark)
@@ -129,11 +140,15 @@ class _Settling:
         return Settled(self._row.session_id, self._row.leg, self._state.granted, refusal)
 
     def changes(self) -> list[dict[str, object]]:
-        """The row for `_UPDATE`, or none: most replays change nothing."""
-        if self._state == self._before:
-            return []
+        """What has changed, for `_UPDATE`, or nothing: most replays change nothing."""
+        before = msgspec.structs.asdict(self._before)
+        changed = {
+            name: value
+            for name, value in msgspec.structs.asdict(self._state).items()
+            if value != before[name]
+        }
         ids = {"of_session": self._row.session_id, "of_leg": self._row.leg}
-        return [msgspec.structs.asdict(self._state) | ids]
+        return [changed | ids] if changed else []
 
     def _count(self, mark: Mark) -> None:
         state = self._state

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from routeraudio.model.errors import ConfigFault
+from routeraudio.store.base import StoreUnavailable
 from routeraudio.store.database import Database, Transaction
 
 READERS_MAX: Final = 4
@@ -69,7 +70,9 @@ class SQLite(Database):
             yield transaction
         self._writes += 1
         if self._writes >= CHECKPOINT_WRITES:
-            self._checkpoint()
+            # What has been committed does not fail any more; the next sweep tells what is wrong.
+            with suppress(StoreUnavailable):
+                self._checkpoint()
 
     def read(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
@@ -98,14 +101,18 @@ class SQLite(Database):
             return
         with self._told():
             raw = self._writer.raw_connection()
+            connection = raw.driver_connection
+            assert isinstance(connection, sqlite3.Connection)
             try:
-                connection = raw.driver_connection
-                assert isinstance(connection, sqlite3.Connection)
                 # TRUNCATE takes the writer's lock first; PASSIVE, which SQLite would do by itself, does not.
                 connection.execute(f"PRAGMA busy_timeout={CHECKPOINT_WAIT_MS}")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                connection.execute(f"PRAGMA busy_timeout={self._statement_ms}")
+            except sqlite3.Error as error:
+                raise StoreUnavailable(
+                    f"the store {self.name} cannot copy its log back ({error.sqlite_errorname})"
+                ) from None
             finally:
+                connection.execute(f"PRAGMA busy_timeout={self._statement_ms}")
                 raw.close()
 
 

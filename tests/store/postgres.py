@@ -13,9 +13,15 @@ from typing import Any, Final
 
 import psycopg
 
-BIN: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+PROGRAMS: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+"""Of each installed version."""
 
 START_S: Final = 60.0
+
+
+def is_installed() -> bool:
+    """Whether there is a server to start."""
+    return bool(PROGRAMS)
 
 
 def _identity() -> dict[str, Any]:
@@ -30,6 +36,7 @@ class Postgres:
     """One server on a loopback port. Settings that concern durability are the defaults."""
 
     def __init__(self) -> None:
+        self._programs = PROGRAMS[-1]
         self._who = _identity()
         self._folder = Path(tempfile.mkdtemp(prefix="routeraudio-postgres-"))
         if self._who:
@@ -37,7 +44,9 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port: int = free.getsockname()[1]
-        self._run(BIN / "initdb", "-D", self._folder / "data", "-U", "tests", "--auth=trust", "--no-sync")
+        self._run(
+            self._programs / "initdb", "-D", self._folder / "data", "-U", "tests", "--auth=trust", "--no-sync"
+        )
 
     def url(self, database: str) -> str:
         """Of a database on this server."""
@@ -52,7 +61,7 @@ class Postgres:
     def start(self) -> None:
         """Start, and wait until it answers."""
         command = [
-            BIN / "postgres",
+            self._programs / "postgres",
             "-D",
             self._folder / "data",
             "-c",

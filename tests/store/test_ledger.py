@@ -17,7 +17,7 @@ from routeraudio.policy.keys import Budget, Restriction, Terms
 from routeraudio.session.tab import Tab
 from routeraudio.store.base import Mark, Node, UsageQuery
 from routeraudio.store.connect import open_store
-from routeraudio.store.ledger import GATHER_S, HEARTBEAT_S, KEYS_S, LEASE_END_S, SWEEP_S, Ledger
+from routeraudio.store.ledger import GATHER_S, HEARTBEAT_S, HURRY_S, KEYS_S, LEASE_END_S, SWEEP_S, Ledger
 from routeraudio.store.spool import Spool
 from routeraudio.store.sql import SqlStore
 from tests.store.flaky import Flaky, in_place
@@ -80,8 +80,9 @@ async def stream(tab: Tab, since: int, until: int) -> None:
 
 
 async def close(tab: Tab, audio_ms: int = 0, ending: str = "ok") -> None:
-    """The stream is over."""
+    """The stream is over, and the ledger has had its time to write it."""
     await tab.close(audio_ms=audio_ms, connected_ms=audio_ms + 100, provider_ms=None, ending=ending)
+    await trio.sleep(1)
 
 
 def files(spool: Path) -> list[str]:
@@ -110,7 +111,7 @@ async def heartbeat_seen(store: Flaky) -> float:
 async def test_the_next_cycle_is_granted_when_this_one_is_durable(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore
 ) -> None:
-    """Seconds before it is needed, by one commit for everything that begins within a tenth of a second."""
+    """Seconds before it is needed, by one commit for everything that begins meanwhile."""
     tab = await opened(ledger)
     assert tab.granted == 1
     tab.begun(1)
@@ -144,13 +145,13 @@ async def test_an_idle_ledger_only_keeps_its_lease(
 async def test_a_fast_client_waits_for_each_cycle(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore
 ) -> None:
-    """However fast it sends, it is at most one cycle ahead of what is durable."""
+    """However fast it sends, it is at most one cycle ahead of what is durable; it does not wait long for that."""
     tab = await opened(ledger)
     for cycles in range(1, 21):
         await tab.wait_granted(cycles)
         assert real.lines("s1")[0].cycles >= cycles - 1
         tab.begun(cycles)
-    assert trio.current_time() < 21 * 2 * GATHER_S
+    assert 15 * HURRY_S <= trio.current_time() < 21 * 2 * HURRY_S
 
 
 async def test_a_stream_ends(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
@@ -353,7 +354,7 @@ async def test_a_stream_that_ends_in_an_outage(
     await stream(tab, 1, 1)
     store.is_down = True
     await stream(tab, 2, 3)
-    with trio.fail_after(1):
+    with trio.fail_after(2):
         await close(tab, 15_000)
     store.is_down = False
     await trio.sleep(3)
@@ -509,8 +510,17 @@ async def test_closing_while_cancelled(autojump_clock: MockClock, ledger: Ledger
     tab.begun(1)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await close(tab, 4000)
+        await tab.close(audio_ms=4000, connected_ms=4000, provider_ms=None, ending="ok")
+    await trio.sleep(1)
     assert (real.lines("s1")[0].status, real.lines("s1")[0].cycles) == ("ended", 1)
+
+
+async def test_who_comes_back_at_once_finds_his_place(autojump_clock: MockClock, ledger: Ledger) -> None:
+    """One stream at a time, one after the other, without a pause between them."""
+    for number in range(5):
+        tab = await opened(ledger, f"s{number}", concurrency_max=1)
+        tab.begun(1)
+        await tab.close(audio_ms=100, connected_ms=100, provider_ms=None, ending="ok")
 
 
 async def test_closing_is_bounded(

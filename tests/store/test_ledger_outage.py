@@ -95,6 +95,7 @@ async def test_a_restart_in_the_middle_of_streams(
         await trio.to_thread.run_sync(server.start)
         await until_available(ledger, True)
         is_over.set()
+    await ledger.flush()
     lines = [store.lines(session_id)[0] for session_id in streamed]
     assert {line.session_id: line.cycles for line in lines} == streamed
     assert {line.status for line in lines} == {"ended"}

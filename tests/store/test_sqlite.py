@@ -93,6 +93,17 @@ def test_one_of_several_checkpoints(file: SqlStore, path: Path) -> None:
     other.close()
 
 
+def test_a_checkpoint_does_not_wait_for_readers(file: SqlStore) -> None:
+    """It does what it can, says nothing of the rest, and leaves the connection as it was."""
+    add_key(file)
+    with file._database.read() as transaction:
+        transaction.connection.execute(sa.text("SELECT * FROM line"))
+        add_key(file, "k2")
+        file.sweep()
+    assert execute(file, sa.text("PRAGMA busy_timeout")).scalar_one() == 200
+    assert len(file.keys()) == 2
+
+
 def test_the_log_does_not_grow_without_bound(
     file: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,6 @@ async def main(url: str, spool: str, epoch: str) -> None:
 
 if __name__ == "__main__":
     # As many moments to be killed at as possible.
-    ledgers.GATHER_S = 0.01  # type: ignore[misc]
+    ledgers.GATHER_S = ledgers.HURRY_S = 0.01  # type: ignore[misc]
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     trio.run(main, *sys.argv[1:])
