@@ -21,17 +21,20 @@ from routeraudio.config.loading import load
 from routeraudio.config.schema import Config
 from routeraudio.engine.spawned import spawned
 from routeraudio.model.errors import ConfigFault
+from routeraudio.pull import setup
 from routeraudio.server import logs, systemd, vitals
 from routeraudio.server.admission import Admission
 from routeraudio.server.app import create_app
 from routeraudio.server.board import Board
 from routeraudio.server.books import Books
 from routeraudio.server.door import Door
+from routeraudio.server.gateway import Gateway
 from routeraudio.server.health import Health, Memory
 from routeraudio.server.http import Http
 from routeraudio.server.listening import inherited, names, open_listeners
 from routeraudio.server.metrics import Metrics
 from routeraudio.server.place import ALONE, Place, die_with, place_of
+from routeraudio.server.pulls import Pulls
 from routeraudio.server.pulse import Pulse
 from routeraudio.server.streaming import Streaming
 from routeraudio.server.turns import Turns
@@ -47,6 +50,10 @@ EXIT_CONFIG: Final = 2
 
 FINISH_S: Final = 20.0
 """After `drain_s`: last words (10 s), the closing handshake (5 s) and some room."""
+
+
+POSTING_S: Final = 5.0
+"""For callbacks of stream pull that are still to be posted; the rest is posted at the next start."""
 
 
 class Daemon:
@@ -69,6 +76,27 @@ class Daemon:
         self._streaming = Streaming(
             config, self._poller, self._admission, self._books.access, self._books.ledger, self._metrics
         )
+        self._gateway = Gateway(
+            self._streaming,
+            self._poller,
+            self._admission,
+            self._books.access,
+            self._books.ledger,
+            self._metrics,
+        )
+        guard = setup.guard(config.pull)
+        self._tasks = setup.registry(config, guard, self._books.access.secrets.webhook_secret)
+        self._pulls = Pulls(
+            self._tasks,
+            self._books.access,
+            self._books.ledger,
+            self._admission,
+            config=lambda: self._streaming.config,
+            routes=lambda: self._streaming.routes,
+            poller=poller,
+            guard=guard,
+            trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled. Started with the bound addresses, once everything is ready.
@@ -83,14 +111,16 @@ class Daemon:
         listeners = shared or await open_listeners(server.bind, os.environ)
         door = Door(
             self._streaming,
-            Http(create_app([self._mount_vitals, *self._books.mounts])).serve,
+            Http(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
             self._admission,
+            gateway=self._gateway,
             tls=tls,
             trusted_proxies=[ip_network(text) for text in server.trusted_proxies],
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
             await nursery.start(self._books.run)
+            await self._take_up_tasks(nursery)
             await self._reach_engine(nursery)
             nursery.start_soon(self._pulse.run)
             doors: list[trio.abc.Listener[trio.SocketStream]] = (
@@ -109,8 +139,13 @@ class Daemon:
         with trio.move_on_after(server.drain_s):
             await self._admission.emptied()
         self._streaming.finish_all()
+        self._gateway.finish_all()
+        self._tasks.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
+        with trio.move_on_after(POSTING_S):
+            await self._tasks.posted()
+        await self._books.ledger.flush()
 
     def reload(self, config: Config) -> None:
         """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are."""
@@ -120,6 +155,12 @@ class Daemon:
         self._books.access.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
+
+    async def _take_up_tasks(self, nursery: trio.Nursery) -> None:
+        try:
+            await nursery.start(self._tasks.run)
+        except OSError as error:
+            raise ConfigFault(f"pull.state_dir: cannot be used: {error.strerror}") from error
 
     async def _reach_engine(self, nursery: trio.Nursery) -> None:
         """Tell its route where the engine is: started by our parent, or here."""

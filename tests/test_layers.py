@@ -33,6 +33,7 @@ FLOORS: Final = {
 """The map, from the bottom up."""
 
 NEIGHBOURS: Final = {
+    ("server", "pull"),  # the calls of stream pull start and show its tasks
     ("dialects", "providers"),  # a parameter's allowed values are the catalogue's
     ("dialects", "audio"),  # a protocol whose server finds the ends of utterances needs an ear
     ("providers", "audio"),  # finding pauses is sound work, for vendors that must be told when a turn ends

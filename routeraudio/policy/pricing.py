@@ -5,6 +5,7 @@ micro-dollars per hour, and a cycle is 1/720 of an hour: one unit is 1/720 of a 
 units as its price has micro-dollars. Amounts are rounded only where they are shown.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Final
@@ -24,6 +25,8 @@ MICRO_MAX: Final = 10**12
 
 _SHOWN: Final = Decimal("1E-12")
 """How amounts are shown: a unit is 1.4E-9 dollars, so no two sums look alike."""
+
+SHOWN_PER_USD: Final = 10**12
 
 
 def cycles(audio_ms: int) -> int:
@@ -60,6 +63,19 @@ def affordable(wanted: int, cycle_units: int, left_units: int) -> int:
 def usd(units: int) -> Fraction:
     """Units in dollars, exactly."""
     return Fraction(units, UNITS_PER_USD)
+
+
+def shown_rows_usd(rows: Sequence[int]) -> list[Decimal]:
+    """Units of several rows in dollars for display, rounded so that they add up to their shown total.
+
+    Each alone is right to the last digit shown; where roundings would not add up, those nearest to the next digit go up
+    (largest remainders).
+    """
+    total = int(shown_usd(sum(rows)).scaleb(12))
+    parts = [divmod(units * SHOWN_PER_USD, UNITS_PER_USD) for units in rows]
+    missing = total - sum(digits for digits, _ in parts)
+    nearest = sorted(range(len(rows)), key=lambda row: -parts[row][1])[:missing]
+    return [Decimal(digits + (row in nearest)).scaleb(-12) for row, (digits, _) in enumerate(parts)]
 
 
 def shown_usd(units: int) -> Decimal:

@@ -57,8 +57,13 @@ log = structlog.get_logger(__name__)
 class Settings(Protocol):
     """What new passages get. `server.streaming.Streaming` has it."""
 
-    config: Config
-    routes: Mapping[str, Route]
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+
+    @property
+    def routes(self) -> Mapping[str, Route]:
+        """Every provider of the catalogue, by name."""
 
 
 class Access(Protocol):

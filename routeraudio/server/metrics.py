@@ -39,7 +39,7 @@ OTHER: Final = "other"
 """Stands for every label value that is not on its list."""
 
 PROVIDER_NAMES: Final = frozenset(PROVIDERS)
-DIALECT_NAMES: Final = frozenset(entry.name for entry in DIALECTS)
+DIALECT_NAMES: Final = frozenset({*(entry.name for entry in DIALECTS), "gateway", "pull"})
 CLOSE_CODES: Final = frozenset({str(int(code)) for code in CloseCode} | {"1001", "1005", "1006", "none"})
 """Those we send, and those that stand for a client that has gone."""
 ENDINGS: Final = frozenset({*get_args(ErrorCode), "ok", "client_gone"})

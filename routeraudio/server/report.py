@@ -6,7 +6,7 @@ from typing import Final, cast, get_args
 
 import msgspec
 
-from routeraudio.policy.pricing import shown_usd
+from routeraudio.policy.pricing import shown_rows_usd, shown_usd
 from routeraudio.server.wishes import stamp
 from routeraudio.store.base import Group, Store, UsageQuery, UsageRow
 
@@ -50,6 +50,10 @@ def parse(given: Mapping[str, str]) -> UsageQuery:
 def read(store: Store, query: UsageQuery) -> Report:
     """Ask the ledger. The total is what the rows add up to, also while streams go on between two questions."""
     rows = store.usage(query)
+    amounts = shown_rows_usd([row.amount_units for row in rows])
+    rows = [
+        msgspec.structs.replace(row, amount_usd=amount) for row, amount in zip(rows, amounts, strict=True)
+    ]
     units = sum(row.amount_units for row in rows)
     total = msgspec.structs.replace(
         store.total(query),

@@ -9,10 +9,6 @@ from uuid import uuid4
 import msgspec
 import structlog
 import trio
-from websockets.datastructures import Headers
-from websockets.http11 import Request as UpgradeRequest
-from websockets.protocol import Protocol, Side
-from websockets.server import ServerProtocol
 
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.config.schema import Config
@@ -30,13 +26,12 @@ from routeraudio.server.answer import answer, error_body
 from routeraudio.server.head import Head
 from routeraudio.server.metrics import Metrics
 from routeraudio.server.providers import Route, routes
+from routeraudio.server.upgrade import open_websocket, response
 from routeraudio.session.run import Plan, Session
 from routeraudio.session.streams import Deaf
 from routeraudio.store.ledger import Ledger
 from routeraudio.transport.bytestream import ByteStream
-from routeraudio.transport.flood import Flood
 from routeraudio.transport.poller import Poller
-from routeraudio.transport.tls import set_options
 from routeraudio.transport.upstream import open_upstream
 from routeraudio.transport.websocket import WebSocket
 
@@ -46,8 +41,6 @@ STORE_AWAY: Final = "keys and limits cannot be looked up now; try again later"
 
 WARNINGS_HEADER: Final = "x-routeraudio-warnings"
 """Of the upgrade's answer: what was asked for and has no effect with this provider."""
-
-_HANDSHAKE: Final = ("connection", "upgrade", "origin")
 
 
 class Streaming:
@@ -200,30 +193,24 @@ class Streaming:
 
     async def _upgrade(self, stream: ByteStream, visit: "Visit") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
-        limits = self.config.limits
-        response = ServerProtocol().accept(_handshake(visit.head))
-        if response.status_code != 101:
+        accepted = response(visit.head)
+        if accepted.status_code != 101:
             await answer(
                 stream,
-                response.status_code,
+                accepted.status_code,
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
         if advice := warnings(visit.options):
-            response.headers[WARNINGS_HEADER] = "; ".join(advice).encode("ascii", "replace").decode()
-        set_options(stream.socket)
-        await stream.send_all(response.serialize())
-        return WebSocket(
-            stream.release(),
-            # A new one: the object of the handshake would keep the request's headers for the life of the session.
-            Protocol(Side.SERVER, max_size=limits.message_binary_bytes),
-            self._poller,
-            ping_s=limits.ping_s,
-            pong_s=limits.pong_s,
-            close_s=limits.close_client_s,
-            flood=Flood(limits.flood_per_s, limits.flood_burst_max),
+            accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
+        limits = self.config.limits
+        return await open_websocket(
+            stream,
+            visit.head,
+            accepted,
+            limits=limits,
+            poller=self._poller,
             text_bytes_max=limits.message_text_bytes,
-            unread=visit.head.rest,
         )
 
     async def _principal(self, visit: "Visit") -> Principal:
@@ -274,13 +261,6 @@ def within(principal: Principal, limits: Limits) -> Limits:
     if restriction is None or restriction.max_connection_s is None:
         return limits
     return msgspec.structs.replace(limits, session_s=min(limits.session_s, restriction.max_connection_s))
-
-
-def _handshake(head: Head) -> UpgradeRequest:
-    """What RFC 6455 looks at. `websockets` is not given the head to parse: its lines have narrower limits than ours."""
-    headers = head.request.headers.items()
-    kept = {name: value for name, value in headers if name in _HANDSHAKE or name.startswith("sec-websocket-")}
-    return UpgradeRequest(head.request.path, Headers(kept), head.method)
 
 
 def _clock() -> Clock:

@@ -39,7 +39,7 @@ async def open_websocket(
     limits: Limits,
     poller: Poller,
     text_bytes_max: int | None,
-    counts_texts: bool,
+    counts_texts: bool = True,
 ) -> WebSocket:
     """Send ``answer``, a 101. The WebSocket owns the socket of ``stream`` from then on.
 

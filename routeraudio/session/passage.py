@@ -7,9 +7,9 @@ Two links and no stages. On the short way a message goes from socket to socket w
 the other side does not read, or the provider is still being dialled, or a cycle is not granted yet, messages gather up
 to `HELD_BYTES`, and then the sender is not read: nothing is dropped, nothing grows.
 
-A close on one side is said on the other, behind every message that came before it. When we must end it (a limit, a
-budget, the daemon stopping) the provider is told that no more audio comes, in its own words, and its last words reach
-the client before the close.
+A close on one side travels through the same link, so it is said on the other behind every message that came before it,
+also when the provider is still being dialled. When we must end it (a limit, a budget, the daemon stopping) the provider
+is told that no more audio comes, in its own words, and its last words reach the client before the close.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ import msgspec
 import structlog
 import trio
 
-from routeraudio.dialects.gateway import (
+from routeraudio.dialects.gateway_endings import (
     GOING_AWAY,
     NO_CODE,
     Close,
@@ -34,6 +34,7 @@ from routeraudio.providers.base import Dial
 from routeraudio.providers.passage import Meter
 from routeraudio.session.boundary import first, where
 from routeraudio.session.link import Link
+from routeraudio.session.overture import Overture
 from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
 from routeraudio.session.tab import NoTab, Tab
 from routeraudio.session.toll import Toll
@@ -87,40 +88,6 @@ class Ending(msgspec.Struct, frozen=True):
     """In our own words."""
 
 
-class Overture:
-    """Listens to a client whose key stands in its first message, until that has been looked at.
-
-    The client is not read further than that; what was read already is kept for the passage.
-    """
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.ended: Closed | None = None
-        self.crash: Exception | None = None
-        self._began = trio.Event()
-
-    async def first(self) -> Message | None:
-        """The first message; None: the client left without one. The caller sets the deadline."""
-        await self._began.wait()
-        return self.messages[0] if self.messages else None
-
-    def message(self, message: Message) -> bool:
-        """See `Listener.message`."""
-        self.messages.append(message)
-        self._began.set()
-        return False
-
-    def closed(self, closed: Closed) -> None:
-        """See `Listener.closed`."""
-        self.ended = closed
-        self._began.set()
-
-    def crashed(self, error: Exception) -> None:
-        """See `Listener.crashed`."""
-        self.crash = error
-        self._began.set()
-
-
 class Passage:
     """One client and its provider.
 
@@ -148,14 +115,14 @@ class Passage:
         self._toll = Toll(plan.tab, plan.meter, on_refused=self.finish)
         self._owed: Message | None = None
         """Waits for its cycle to be granted."""
-        self._up = Link(
+        self._up: Link[Message | Ending] = Link(
             self._send_up,
             wait=self._wait_up,
             size=_size,
             room_bytes=HELD_BYTES,
             on_room=client.resume,
         )
-        self._down = Link(
+        self._down: Link[Message | Ending] = Link(
             self._send_down,
             wait=self._wait_down,
             size=_size,
@@ -168,7 +135,8 @@ class Passage:
         """The provider has been told that no more comes."""
         self._asked = trio.Event()
         """Somebody wants it to end."""
-        self._provider_closed = trio.Event()
+        self._last_words = trio.Event()
+        """The provider has closed, and the client has been sent everything before that."""
         self._ending: Ending | None = None
         self._crash: Exception | None = None
         self._over = trio.Event()
@@ -191,7 +159,6 @@ class Passage:
         ending = self._fault_ending(Overloaded("cancelled", close_code=CloseCode.RESTART))
         try:
             ending = await self._serve()
-            await self._deliver_rest()
         finally:
             self._client.close(ending.for_client.code, ending.for_client.reason)
             if self._provider is not None:
@@ -239,8 +206,11 @@ class Passage:
         self._client.start(ear)
         self._client.resume()
 
-    def _send_up(self, message: Message) -> bool:
+    def _send_up(self, message: "Message | Ending") -> bool:
         """The short way. False: wait before the next one."""
+        if isinstance(message, Ending):
+            self._end(message)
+            return False
         if self._is_parting:
             return True
         if isinstance(message, bytes):
@@ -294,21 +264,26 @@ class Passage:
         self._provider.start(_Ear(self._down.push, self._provider_gone, self._crashed))
 
     def _client_gone(self, closed: Closed) -> None:
-        if self._provider is not None:
-            self._up.drain()
-        title = self._plan.title
-        self._end(
-            Ending(
-                "client_gone" if closed.code is None else "ok",
-                close_for_client(title, closed.code, closed.reason, is_violation=False),
-                close_for_provider(closed.code, closed.reason, is_violation=closed.is_violation),
-            )
+        is_lost = closed.code is None
+        ending = Ending(
+            "client_gone" if is_lost else "ok",
+            Close(GOING_AWAY if closed.code is None else closed.code),
+            close_for_provider(closed.code, closed.reason, is_violation=closed.is_violation),
         )
+        if is_lost or closed.is_violation:
+            self._end(ending)  # nobody waits for what its last messages would bring
+        else:
+            self._up.push(ending)
 
     # Provider to client.
 
-    def _send_down(self, message: Message) -> bool:
+    def _send_down(self, message: "Message | Ending") -> bool:
         """The short way. False: the client does not read as fast as the provider speaks."""
+        if isinstance(message, Ending):
+            self._last_words.set()
+            if self._because is None:
+                self._end(message)
+            return False
         self._messages_down += 1
         client = self._client
         client.send(message)
@@ -321,12 +296,8 @@ class Passage:
             raise _timeout(f"the client has not read for {self._limits.send_s:g} s")
 
     def _provider_gone(self, closed: Closed) -> None:
-        self._down.drain()
-        self._provider_closed.set()
-        if self._because is not None:
-            return  # these were its last words; `_part` waits for them
         is_clean = closed.code in (CloseCode.NORMAL, NO_CODE)
-        self._end(
+        self._down.push(
             Ending(
                 "ok" if is_clean else "provider_error",
                 close_for_client(
@@ -349,17 +320,11 @@ class Passage:
         if self._provider is not None:
             self._up.drain()
             self._is_parting = True
-            if self._plan.farewell is not None and not self._provider_closed.is_set():
+            if self._plan.farewell is not None:
                 self._provider.send(self._plan.farewell(self._binaries_up))
                 with trio.move_on_after(self._limits.last_words_s):
-                    await self._provider_closed.wait()
+                    await self._last_words.wait()
         self._end(self._fault_ending(self._because))
-
-    async def _deliver_rest(self) -> None:
-        """Let a slow client read what was said before the close, no longer than any client may take."""
-        self._down.drain()
-        with trio.move_on_after(self._limits.send_s):
-            await self._client.flushed()
 
     def _end(self, ending: Ending) -> None:
         """The first ending counts."""
@@ -460,8 +425,8 @@ class _Ear:
         self.crashed = crashed
 
 
-def _size(message: Message) -> int:
-    return len(message) + MESSAGE_BYTES
+def _size(message: Message | Ending) -> int:
+    return MESSAGE_BYTES if isinstance(message, Ending) else len(message) + MESSAGE_BYTES
 
 
 def _timeout(message: str) -> ClientFault:

@@ -9,9 +9,8 @@ client leaving, our own bug, cancellation. Each becomes one error message (where
 close code and one log line.
 """
 
-import traceback
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import structlog
@@ -25,6 +24,7 @@ from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter, Pace
+from routeraudio.session.boundary import first, where
 from routeraudio.session.charge import Charge
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.ingest import ClientGone, Ingest
@@ -36,15 +36,10 @@ from routeraudio.session.tab import NoTab, Tab
 from routeraudio.session.transcode import Transcode
 from routeraudio.session.watch import Arrivals, NoWatch, Watch
 
-E = TypeVar("E", bound=BaseException)
-
 log = structlog.get_logger(__name__)
 
 OUR_OWN_WORDS: Final = frozenset({"provider_unreachable", "timeout", "internal"})
 """Codes of faults whose sentences are written here and quote nobody: an operator reads them in the log."""
-
-TRACE_DEPTH: Final = 8
-"""Innermost frames of a bug in the log; enough to find it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,11 +152,11 @@ class Session:
                 await self._deliver.ended.wait()
                 nursery.cancel_scope.cancel()
         except* ClientGone as group:
-            endings.append(_first(group))
+            endings.append(first(group))
         except* Fault as group:
-            endings.append(_first(group))
+            endings.append(first(group))
         except* Exception as group:  # noqa: BLE001 - this is the boundary: a bug costs one session
-            endings.append(self._bug(_first(group)))
+            endings.append(self._bug(first(group)))
         if endings:
             return endings[0]
         ending = self._deliver.ending
@@ -207,7 +202,7 @@ class Session:
         )
 
     def _bug(self, error: Exception) -> InternalFault:
-        log.error("session_bug", request_id=self._plan.request_id, **_where(error))
+        log.error("session_bug", request_id=self._plan.request_id, **where(error))
         return InternalFault(self._plan.request_id)
 
     @property
@@ -283,22 +278,3 @@ def _ending(fault: Fault | ClientGone | None) -> str:
     if fault is None:
         return "ok"
     return "client_gone" if isinstance(fault, ClientGone) else fault.code
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    """The first plain exception of ``group``; the stages fail one at a time, the rest is cancellation."""
-    error: E | BaseExceptionGroup[E] = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _where(error: Exception) -> dict[str, object]:
-    """A bug's kind and place for the log. Its text stays out: it may quote audio, transcripts or keys."""
-    frames = traceback.extract_tb(error.__traceback__)[-TRACE_DEPTH:]
-    return {
-        "error": type(error).__name__,
-        "where": [
-            f"{frame.filename.rpartition('routeraudio/')[2]}:{frame.lineno} {frame.name}" for frame in frames
-        ],
-    }

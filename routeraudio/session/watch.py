@@ -124,9 +124,9 @@ class Arrivals:
         """When the sample at a position came; None: it has not."""
         after = bisect_left(self._positions_ms, position_ms)
         if after == len(self._positions_ms):
-            # Behind the last mark: audio that came since then, or a vendor that pads what it was sent.
-            is_near = position_ms - self._positions_ms[-1] <= MARK_MS
-            return self._times_s[-1] if is_near else None
+            # Behind the last mark: audio that came since then, at its own pace, or a vendor's padding.
+            behind_ms = position_ms - self._positions_ms[-1]
+            return self._times_s[-1] + behind_ms / 1000 if behind_ms <= MARK_MS else None
         if after == 0:
             return self._times_s[0]
         one_ms, two_ms = self._positions_ms[after - 1 : after + 1]

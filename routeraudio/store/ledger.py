@@ -237,7 +237,7 @@ class Ledger:
             await self.flush()
 
     async def flush(self) -> None:
-        """Take every new mark down now, in the store or, in an outage, on the local disk. Bounded by their deadlines."""
+        """Take every new mark down now, in the store or, in an outage, on the local disk. Bounded in time."""
         async with self._writing:
             self._something, self._waited_for = trio.Event(), trio.Event()
             tabs, self._dirty = self._dirty, {}

@@ -44,8 +44,9 @@ from routeraudio.transport.frames import (
 from routeraudio.transport.poller import GONE, READ, WRITE, Poller
 
 UNSENT_PAUSE_BYTES: Final = 262_144
-"""Above this much unsent output nothing more is read from the peer, so that what reading makes us write (pongs,
-refusals) is bounded too."""
+"""Above this much unsent output beyond what the session has sent nothing more is read from the peer, so that what
+reading makes us write (pongs, refusals) is bounded too. The session's own is bounded by the session: a peer that reads
+nothing until we have read what it says, as an echo of long messages does, would otherwise never go on."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +63,8 @@ class WebSocket:
         close_s: how long the closing handshake may take.
         flood: bound on messages that carry no audio; None: no bound.
         text_bytes_max: bound on text messages below the protocol's own bound on messages; None: no other bound.
+        counts_texts: whether text messages count for the flood; not where audio travels in them, which back-pressure
+            slows.
         unread: what came behind the opening handshake.
     """
 
@@ -76,6 +79,7 @@ class WebSocket:
         close_s: float,
         flood: Flood | None = None,
         text_bytes_max: int | None = None,
+        counts_texts: bool = True,
         unread: bytes = b"",
     ) -> None:
         self._socket: socket.socket | None = sock
@@ -86,10 +90,13 @@ class WebSocket:
         self._close_s = close_s
         self._flood = flood
         self._text_bytes_max = text_bytes_max
+        self._counts_texts = counts_texts
 
         self._watched = 0
         self._paused = False
         self._unsent = bytearray()
+        self._said_bytes = 0
+        """Sent by the session since nothing was kept back."""
         self._flush_wanted = False
         self._rest = unread
         self._gathered = bytearray()
@@ -140,6 +147,7 @@ class WebSocket:
             frame = whole(WHOLE_BINARY, message, is_masked=not self._is_masked)
         # In its place among the frames that the protocol object itself wants written.
         protocol.writes.append(frame)
+        self._said_bytes += len(frame)
         self._want_flush()
 
     @property
@@ -159,7 +167,10 @@ class WebSocket:
         """See `MessageStream.close`."""
         self._listener = None
         if self._protocol.state is OPEN:
-            self._protocol.send_close(code, _fitting(reason))
+            if code == CloseCode.NO_STATUS_RCVD:
+                self._protocol.send_close()
+            else:
+                self._protocol.send_close(code, _fitting(reason))
             self._want_flush()
         self.resume()
 
@@ -189,7 +200,9 @@ class WebSocket:
         if sent < len(data):
             self._unsent += data[sent:]
             self._watch()
-        elif self._protocol.eof_sent:
+            return
+        self._said_bytes = 0
+        if self._protocol.eof_sent:
             self._level()
 
     def heartbeat(self, now_s: float) -> None:
@@ -318,7 +331,7 @@ class WebSocket:
             self._deliver(self._is_text_gathered, data)
 
     def _deliver(self, is_text: bool, data: bytes) -> None:
-        if is_text or not data:
+        if (is_text and self._counts_texts) or not data:
             self._count()
         if self._listener is None:
             return
@@ -376,6 +389,7 @@ class WebSocket:
 
     def _level(self) -> None:
         """Nothing is kept back any more."""
+        self._said_bytes = 0
         if self._drained is not None:
             self._drained.set()
             self._drained = None
@@ -430,7 +444,7 @@ class WebSocket:
 
     @property
     def _is_deaf(self) -> bool:
-        return self._paused or len(self._unsent) > UNSENT_PAUSE_BYTES
+        return self._paused or len(self._unsent) - self._said_bytes > UNSENT_PAUSE_BYTES
 
     def _watch(self, also: int = 0) -> None:
         """Bring the poller's idea of what we wait for up to date."""

@@ -1,6 +1,6 @@
 """What audio costs: begun cycles of five seconds, in exact units."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import hypothesis.strategies as st
@@ -13,6 +13,7 @@ from routeraudio.policy.pricing import (
     budget_units,
     cycles,
     micro_usd,
+    shown_rows_usd,
     shown_usd,
     usd,
 )
@@ -108,3 +109,14 @@ def test_what_is_left_covers_no_more_than_it_does(wanted: int, cycle_units: int,
     assert 0 <= count <= wanted
     assert count == 0 or cycle_units == 0 or count * cycle_units <= left_units
     assert count == wanted or (count + 1) * cycle_units > left_units
+
+
+@given(st.lists(st.integers(0, 10**15), max_size=50))
+def test_shown_rows_add_up_to_the_shown_total(rows: list[int]) -> None:
+    """A reader who adds the rows gets the total to the last digit, and no row is off by a whole last digit."""
+    shown = shown_rows_usd(rows)
+    with localcontext() as context:
+        context.prec = 60
+        assert sum(shown, Decimal(0)) == shown_usd(sum(rows))
+        for units, amount in zip(rows, shown, strict=True):
+            assert abs(Fraction(amount) - usd(units)) < Fraction(1, 10**12)

@@ -55,7 +55,8 @@ async def test_support(client: httpx.AsyncClient) -> None:
         (one["provider"], one["id"]): one["support"] for one in (await body(client, "/v1/models"))["models"]
     }
     for support in supports.values():
-        assert msgspec.convert(support, Support) and support.keys() == set(Support.__struct_fields__)
+        assert msgspec.convert(support, Support)
+        assert support.keys() == set(Support.__struct_fields__)
     for one in (await body(client, "/v1/providers"))["providers"]:
         assert one["support"] == supports[one["name"], one["default_model"]]
 

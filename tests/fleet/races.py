@@ -1,0 +1,92 @@
+"""Crowds that want the same thing from several nodes at the same moment."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
+from typing import Final
+
+import httpx
+import trio
+from trio_websocket import ConnectionClosed
+
+from tests.fleet.fleet import Fleet
+from tests.server.fakes import Client, client_on, connect
+
+MULAW: Final = "/v1/listen?provider=deepgram&encoding=pcm_mulaw&sample_rate=8000"
+
+PATIENCE_S: Final = 60.0
+
+
+class Crowd:
+    """Who got in, and what the others were told."""
+
+    def __init__(self) -> None:
+        self.inside: list[Client] = []
+        self.codes: list[int] = []
+        """Close codes of those who did not."""
+
+
+async def new_token(fleet: Fleet, key: str) -> str:
+    """A token, made by one node."""
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as http:
+        answer = await http.post(f"http://{fleet.address}/v1/token", headers={"x-api-key": key})
+    token: str = answer.raise_for_status().json()["token"]
+    return token
+
+
+async def token_race(fleet: Fleet, key: str, count: int) -> Crowd:
+    """``count`` connects with one token, over all nodes; everybody is gone afterwards."""
+    token = await new_token(fleet, key)
+    async with rush(fleet, f"{MULAW}&jwt_token={token}", {}, count, audio=b"\x00" * 80) as crowd:
+        return crowd
+
+
+@asynccontextmanager
+async def rush(
+    fleet: Fleet, path: str, headers: Mapping[str, str], count: int, *, audio: bytes
+) -> AsyncIterator[Crowd]:
+    """Connect ``count`` clients at once, in turn to each node; yields when all know where they stand.
+
+    A client is inside when it gets a transcript for its ``audio``; the provider must answer each with one.
+    """
+    addresses = cycle([node.address for node in fleet.nodes.values()])
+    crowd = Crowd()
+    start, waiting = trio.Event(), [trio.Event() for _ in range(count)]
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        streams = [await connect(int(next(addresses).rpartition(":")[2])) for _ in range(count)]
+        for stream in streams:
+            stack.push_async_callback(stream.aclose)
+        for stream, known in zip(streams, waiting, strict=True):
+            nursery.start_soon(_come, stream, path, headers, audio, start, known, crowd)
+        start.set()
+        with trio.fail_after(PATIENCE_S):
+            for known in waiting:
+                await known.wait()
+        yield crowd
+        nursery.cancel_scope.cancel()
+
+
+async def _come(
+    stream: trio.SocketStream,
+    path: str,
+    headers: Mapping[str, str],
+    audio: bytes,
+    start: trio.Event,
+    known: trio.Event,
+    crowd: Crowd,
+) -> None:
+    await start.wait()
+    async with client_on(stream, path, headers) as caller:
+        try:
+            await caller.send(audio)
+            await caller.send('{"type":"finalize"}')
+        except ConnectionClosed:
+            pass  # told already
+        message = await caller.receive()
+        if message["type"] == "error":
+            crowd.codes.append((await caller.rest())[1])
+            known.set()
+            return
+        crowd.inside.append(caller)
+        known.set()
+        await trio.sleep_forever()

@@ -1,0 +1,80 @@
+"""Limits that hold for the whole fleet, whoever races."""
+
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from tests.fleet.counting import WORDS, Counter, open_counter
+from tests.fleet.fleet import Fleet, open_fleet
+from tests.fleet.races import MULAW, rush, token_race
+from tests.fleet.riding import AUDIO
+from tests.fleet.storm import ledger_lines, toml
+from tests.server.fakes import client
+
+RACES: Final = 5
+"""Fifty in `make chaos`."""
+
+CONNECTS: Final = 100
+CONCURRENCY: Final = 5
+CROWD: Final = 40
+BUDGET_CYCLES: Final = 12
+
+
+async def test_races(tmp_path: Path) -> None:
+    """What a token, a limit of concurrency or a budget allows is allowed once, not once per node."""
+    async with open_counter() as counter, open_fleet(tmp_path, toml(counter)) as fleet:
+        await _token_opens_one_stream(fleet)
+        await _never_more_than_the_limit(fleet, counter)
+        await _budget_is_never_overdrawn(fleet, counter)
+
+
+async def _token_opens_one_stream(fleet: Fleet) -> None:
+    key = await fleet.new_key()
+    for _ in range(RACES):
+        crowd = await token_race(fleet, key, CONNECTS)
+        assert len(crowd.inside) == 1
+        assert crowd.codes == [3000] * (CONNECTS - 1)
+
+
+async def _never_more_than_the_limit(fleet: Fleet, counter: Counter) -> None:
+    headers = {"x-api-key": await fleet.new_key("--concurrency", str(CONCURRENCY))}
+    for _ in range(2):
+        await counter.until_open(0)
+        async with rush(fleet, MULAW, headers, CROWD, audio=AUDIO[:800]) as crowd:
+            assert len(crowd.inside) == CONCURRENCY
+            assert crowd.codes == [1013] * (CROWD - CONCURRENCY)
+            assert (await counter.heads()).open_now == CONCURRENCY
+    assert (await counter.heads()).open_most == CONCURRENCY
+
+
+async def _budget_is_never_overdrawn(fleet: Fleet, counter: Counter) -> None:
+    """Eight clients with two keys want six cycles each; there are twelve."""
+    budget = f"{BUDGET_CYCLES * 5 / 10_000:f}"  # a cycle costs 0.0005 USD
+    keys = [await fleet.new_key("--account", "shared", "--budget", budget) for _ in range(2)]
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            node = list(fleet.nodes.values())[number % 3]
+            nursery.start_soon(_spend, node.address, keys[number % 2], f"spender-{number}")
+    heads = await counter.until_open(0)
+    heard = {name: one for name, one in heads.rides.items() if name.startswith("spender")}
+    charged = {line.name: line for line in await ledger_lines(fleet) if line.name.startswith("spender")}
+    assert sum(line.cycles for line in charged.values()) == BUDGET_CYCLES
+    assert sum(line.granted for line in charged.values()) == BUDGET_CYCLES
+    assert {name: line.audio_ms for name, line in charged.items()} == {
+        name: one.audio_ms for name, one in heard.items()
+    }
+
+
+async def _spend(address: str, key: str, name: str) -> None:
+    """Send 30 s of audio at once, and be told that it was too much.
+
+    Its chunks end where cycles end: one that reaches beyond what is granted is sent whole.
+    """
+    async with client(int(address.rpartition(":")[2]), f"{MULAW}&model={name}", {"x-api-key": key}) as caller:
+        for at in range(0, 240_000, 2000):
+            await caller.send((AUDIO * 4)[at : at + 2000])
+        messages, code = await caller.rest()
+        assert code == 1013
+        assert "budget" in messages[-1]["error"]
+        assert {one["transcript"] for one in messages if one["type"] == "transcript"} <= {WORDS}
