@@ -40,6 +40,7 @@ KEYS: Final = {
     "update": "update",
     "disable": "disable",
     "rotate": "rotate",
+    "webhook-secret": "webhook_secret",
 }
 """Commands of `routeraudio keys` and their functions."""
 

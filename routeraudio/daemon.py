@@ -95,6 +95,7 @@ class Daemon:
             routes=lambda: self._streaming.routes,
             poller=poller,
             guard=guard,
+            watched=self._metrics.session,
             trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
         )
 

@@ -16,8 +16,8 @@ from routeraudio.model.errors import ConfigFault, Fault
 from routeraudio.policy.secrets import Secrets
 from routeraudio.server.keyring import Keyring, NoSuchKey
 from routeraudio.server.secrets import open_secrets
+from routeraudio.server.shelf import open_shelf
 from routeraudio.store.base import NewerSchema, Store, StoreUnavailable
-from routeraudio.store.connect import open_store
 
 ACTOR: Final = "cli"
 
@@ -43,12 +43,11 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
         Trouble: whatever goes wrong in the block that a person can do something about.
     """
     loaded = checked(config)
-    url = store_url(loaded.store)
-    if is_in_memory(url):
+    if is_in_memory(store_url(loaded.store)):
         raise usage("store.url: this store is in the daemon's memory, where no command can reach it")
     try:
         secrets = open_secrets(loaded)
-        store = open_store(url, statement_s=loaded.store.statement_s)
+        store = open_shelf(loaded)
         try:
             store.migrate()
             yield Desk(loaded, secrets, store)

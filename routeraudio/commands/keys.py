@@ -183,6 +183,28 @@ def show(key_id: str, /, *, config: Path | None = None, json: bool = False) -> i
     return DONE
 
 
+def webhook_secret(key_id: str, /, *, config: Path | None = None, json: bool = False) -> int:
+    """Show what callbacks of stream pull to this key's account are signed with, for their receiver to check them.
+
+    Parameters
+    ----------
+    key_id
+        Its id, as `routeraudio keys list` shows it.
+    config
+        The daemon's configuration file; without one, defaults and the environment.
+    json
+        Print JSON.
+    """
+    with open_desk(config) as desk:
+        account = desk.keyring.get(key_id).account
+        secret = desk.secrets.webhook_secret(account).hex()
+    if json:
+        _print_json({"account": account, "webhook_secret": secret})
+    else:
+        print(secret)
+    return DONE
+
+
 def disable(key_id: str, /, *, config: Path | None = None, json: bool = False) -> int:
     """Let a router key open nothing any more; `routeraudio keys update ID --enabled` takes it back.
 

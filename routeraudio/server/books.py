@@ -12,18 +12,17 @@ from uuid import uuid4
 import structlog
 import trio
 
-from routeraudio.config.schema import Config, store_url
-from routeraudio.config.state import database_file, make_folder
+from routeraudio.config.schema import Config
 from routeraudio.model.errors import ConfigFault
 from routeraudio.server.access import Access
 from routeraudio.server.admin import Administration
 from routeraudio.server.app import Mount
 from routeraudio.server.minting import Mint
 from routeraudio.server.secrets import open_secrets
+from routeraudio.server.shelf import open_shelf
 from routeraudio.server.usage import Usage
 from routeraudio.store.asking import ask
-from routeraudio.store.base import NewerSchema, Node, Store, StoreUnavailable
-from routeraudio.store.connect import open_store
+from routeraudio.store.base import NewerSchema, Node, StoreUnavailable
 from routeraudio.store.ledger import Ledger
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,7 @@ class Books:
 
     def __init__(self, config: Config, worker: int) -> None:
         settings = config.store
-        self._store = keep_store(config)
+        self._store = open_shelf(config)
         self.access = Access(self._store, open_secrets(config), config)
         self.ledger = Ledger(
             self._store,
@@ -82,22 +81,6 @@ class Books:
             else:
                 return
             await trio.sleep(RETRY_S)
-
-
-def keep_store(config: Config) -> Store:
-    """The store of the configuration; the folder of a database file is made where it is missing.
-
-    Raises:
-        ConfigFault: it cannot be opened.
-    """
-    url = store_url(config.store)
-    file = database_file(url)
-    if file is not None:
-        try:
-            make_folder(file.parent)
-        except OSError as error:
-            raise ConfigFault(f"store.url: {file.parent} cannot be made: {error.strerror}") from None
-    return open_store(url, statement_s=config.store.statement_s)
 
 
 def node_id(bind: tuple[str, ...], worker: int) -> str:

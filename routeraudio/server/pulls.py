@@ -53,6 +53,7 @@ from routeraudio.server.providers import Route
 from routeraudio.session.run import Plan, Session
 from routeraudio.session.streams import MessageStream
 from routeraudio.session.tab import Tab
+from routeraudio.session.watch import NoWatch, Watch
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.upstream import open_upstream
 
@@ -108,6 +109,10 @@ class Opens(Protocol):
         """A tab for a new stream."""
 
 
+def _unwatched(provider: str, dialect: str) -> Watch:  # noqa: ARG001
+    return NoWatch()
+
+
 class Pulls:
     """The calls.
 
@@ -128,6 +133,7 @@ class Pulls:
         routes: Callable[[], Mapping[str, Route]],
         poller: Poller,
         guard: Guard,
+        watched: Callable[[str, str], Watch] = _unwatched,
         trusted_proxies: Sequence[rest.Network] = (),
     ) -> None:
         self._registry = registry
@@ -138,6 +144,7 @@ class Pulls:
         self._routes = routes
         self._poller = poller
         self._guard = guard
+        self._watched = watched
         self._trusted_proxies = tuple(trusted_proxies)
 
     def mount(self, app: QuartTrio) -> None:
@@ -321,8 +328,10 @@ class Pulls:
             adapter=another(),
             another=another,
             session_s=route.session_s,
+            pace=route.entry.pace,
             dialect=dialect,
             tab=tab,
+            watch=self._watched(record.provider, "pull"),
         )
         dial = partial(
             open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls

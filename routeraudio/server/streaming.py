@@ -180,7 +180,8 @@ class Streaming:
                     options=options,
                     adapter=adapter,
                     another=partial(_adapter, options, route, principal),
-                    session_s=route.session_s,
+                    # Whoever asked for the vendor's own messages gets one connection's, and its end.
+                    session_s=route.session_s if options.parse_json else None,
                     pace=route.entry.pace,
                     dialect=dialect,
                     tab=tab,

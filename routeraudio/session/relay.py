@@ -77,9 +77,43 @@ class Relay:
         is_raw: also pass the vendor's messages on as they came.
         pace: how fast the vendor wants audio; None: as fast as it reads.
         another: makes the adapter of a further connection; None: there will be none.
-        session_s: the vendor ends a connection after this long; None: never. Rotation needs a client that did not
-            ask for the vendor's own messages; without one the vendor's end is the session's.
+        session_s: replace a connection before the vendor ends it, which it does after this long; None: its end is the
+            session's.
     """
+
+    # More attributes than instances of a class share the names of: a dictionary of its own would cost 1.5 KiB.
+    __slots__ = (
+        "_another",
+        "_arrivals",
+        "_audio_format",
+        "_charge",
+        "_current",
+        "_current_since_s",
+        "_deliver",
+        "_dial",
+        "_dialled_s",
+        "_held",
+        "_is_finishing",
+        "_is_raw",
+        "_leaving",
+        "_limits",
+        "_next",
+        "_offset_ms",
+        "_old",
+        "_old_offset_ms",
+        "_pace",
+        "_past_usage_ms",
+        "_pause",
+        "_quiet_ms",
+        "_session_s",
+        "_source",
+        "_title",
+        "_watch",
+        "connections",
+        "finalised_ms",
+        "link",
+        "sent_bytes",
+    )
 
     def __init__(
         self,
@@ -109,7 +143,7 @@ class Relay:
         self._is_raw = is_raw
         self._pace = pace if adapter.audio_format.is_raw else None
         self._another = another
-        self._session_s = None if is_raw else session_s
+        self._session_s = session_s
         self._audio_format = adapter.audio_format
         self.link: Link[Command] = Link(
             self.step,
@@ -153,7 +187,8 @@ class Relay:
             if self._pause is not None:
                 self._listen_for_pause(command, self._pause)
             may_go_on = self._charge.sent(self.sent_bytes)
-            return self._current.take(command) and may_go_on and self._ahead_s() == 0.0
+            goes_on = self._current.take(command) and may_go_on
+            return goes_on if self._pace is None else goes_on and self._ahead_s() == 0.0
         if command is Control.FINISH:
             self._is_finishing = True
         return self._current.take(command)

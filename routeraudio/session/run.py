@@ -56,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     another: Callable[[], Adapter] | None = None
     """Makes the adapter of a further connection, for vendors that end connections by the clock."""
     session_s: float | None = None
-    """When they do."""
+    """Connections are replaced in time for the vendor's own end after so long; None: they are not."""
     pace: Pace | None = None
     """How fast the vendor wants audio."""
     tab: Tab = NoTab()

@@ -22,15 +22,19 @@ class Transcode:
         await trio.lowlevel.checkpoint()
         await self._target.room()
         while self._transcoder.has_more:
-            self._convert(b"")
+            self._push(self._transcoder.push(b""))
             await trio.lowlevel.checkpoint()
             await self._target.room()
 
     def step(self, command: Command) -> bool:
         """See `Link`. Must wait when the next stage is full."""
         if isinstance(command, bytes):
-            has_room = self._convert(command)
             transcoder = self._transcoder
+            # Written out: once per message.
+            has_room = True
+            if chunk := transcoder.push(command):
+                self.pushed_bytes += len(chunk)
+                has_room = self._target.push(chunk)
             # After a long piece of work somebody else has a turn, and after the next one again.
             is_light = transcoder.is_passthrough or not (transcoder.has_more or len(command) >= PIECE_BYTES)
             return has_room and is_light
@@ -44,9 +48,6 @@ class Transcode:
         Exact when that is all of it; within what waits in between by its share of the bytes.
         """
         return self._transcoder.source_ms * bytes_on // self.pushed_bytes if self.pushed_bytes else 0
-
-    def _convert(self, data: bytes) -> bool:
-        return self._push(self._transcoder.push(data))
 
     def _push(self, chunk: bytes) -> bool:
         if not chunk:

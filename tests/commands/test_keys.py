@@ -66,6 +66,18 @@ def test_the_life_of_a_key(shell: Shell) -> None:
     assert shell.json("keys", "update", made["id"], "--enabled")["disabled"] is False
 
 
+def test_the_secret_of_callbacks(shell: Shell) -> None:
+    """Is the account's, the same for all its keys and another for every other account."""
+    one, two, other = (
+        shell.json("keys", "create", "--name", "n", "--account", account)["id"] for account in ("a", "a", "b")
+    )
+    secret = shell.run("keys", "webhook-secret", one).strip()
+    expected = open_secrets(load(shell.config, {})).webhook_secret("a").hex()
+    assert secret == expected
+    assert shell.json("keys", "webhook-secret", two) == {"account": "a", "webhook_secret": expected}
+    assert shell.json("keys", "webhook-secret", other)["webhook_secret"] != expected
+
+
 def test_every_option(shell: Shell) -> None:
     """Reaches the record, and "none" takes it back."""
     made = shell.json(

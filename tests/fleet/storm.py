@@ -75,7 +75,7 @@ async def storm(
     weather = _Weather(fleet, keys, plan, tick)
     await weather.blow()
     heads = await counter.until_open(0)
-    await _until_closed(fleet)
+    await until_closed(fleet)
     report = weather.report
     report.open_most = heads.open_most
     report.verdict = judge(report.rides, await ledger_lines(fleet), heads.rides)
@@ -188,7 +188,7 @@ async def _accounts_off(fleet: Fleet) -> list[str]:
     return await trio.to_thread.run_sync(read)
 
 
-async def _until_closed(fleet: Fleet) -> None:
+async def until_closed(fleet: Fleet) -> None:
     """Until no line is open; what stays open is the verdict's to tell."""
     with trio.move_on_after(SETTLE_S):
         while any(line.status == "open" for line in await ledger_lines(fleet)):  # noqa: ASYNC110  (of other processes)

@@ -9,7 +9,7 @@ from tests.fleet.counting import WORDS, Counter, open_counter
 from tests.fleet.fleet import Fleet, open_fleet
 from tests.fleet.races import MULAW, rush, token_race
 from tests.fleet.riding import AUDIO
-from tests.fleet.storm import ledger_lines, toml
+from tests.fleet.storm import ledger_lines, toml, until_closed
 from tests.server.fakes import client
 
 RACES: Final = 5
@@ -57,6 +57,7 @@ async def _budget_is_never_overdrawn(fleet: Fleet, counter: Counter) -> None:
             node = list(fleet.nodes.values())[number % 3]
             nursery.start_soon(_spend, node.address, keys[number % 2], f"spender-{number}")
     heads = await counter.until_open(0)
+    await until_closed(fleet)
     heard = {name: one for name, one in heads.rides.items() if name.startswith("spender")}
     charged = {line.name: line for line in await ledger_lines(fleet) if line.name.startswith("spender")}
     assert sum(line.cycles for line in charged.values()) == BUDGET_CYCLES
