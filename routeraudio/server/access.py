@@ -61,13 +61,25 @@ class Access:
 
     Args:
         wall: Unix time, for expiry.
+        on_away: called when the store has not answered.
     """
 
     def __init__(
-        self, store: Store, secrets: Secrets, config: Config, *, wall: Callable[[], float] = time.time
+        self,
+        store: Store,
+        secrets: Secrets,
+        config: Config,
+        *,
+        wall: Callable[[], float] = time.time,
+        on_away: Callable[[], None] = lambda: None,
     ) -> None:
         self.secrets = secrets
-        self.records = Records(store, read_s=config.store.statement_s, grace_s=config.store.outage_grace_s)
+        self.records = Records(
+            store,
+            read_s=config.store.statement_s,
+            grace_s=config.store.outage_grace_s,
+            on_away=on_away,
+        )
         self.wall = wall
         self.configure(config)
 

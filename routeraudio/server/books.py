@@ -44,7 +44,6 @@ class Books:
     def __init__(self, config: Config, worker: int) -> None:
         settings = config.store
         self._store = open_shelf(config)
-        self.access = Access(self._store, open_secrets(config), config)
         self.ledger = Ledger(
             self._store,
             node=Node(node_id(config.server.bind, worker), uuid4().hex),
@@ -52,6 +51,7 @@ class Books:
             grace_s=settings.outage_grace_s,
             statement_s=settings.statement_s,
         )
+        self.access = Access(self._store, open_secrets(config), config, on_away=self.ledger.look_at_store)
         proxies = [ip_network(text) for text in config.server.trusted_proxies]
         administration = Administration(self.access, self._store, proxies)
         usage = Usage(self.access, self._store, administration.is_admin, proxies)

@@ -49,10 +49,19 @@ class Records:
     Args:
         read_s: how long to wait for the store.
         grace_s: how long a record is good beyond `FRESH_S` while the store does not answer.
+        on_away: called when it did not.
     """
 
-    def __init__(self, store: Store, *, read_s: float, grace_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        read_s: float,
+        grace_s: float,
+        on_away: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
+        self._on_away = on_away
         self._read_s = read_s
         self._grace_s = grace_s
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -121,6 +130,7 @@ class Records:
         except (StoreUnavailable, trio.TooSlowError) as error:
             self._rests_until_s = trio.current_time() + REST_S
             log.warning("store_unavailable", why=type(error).__name__)
+            self._on_away()
             raise StoreUnavailable("the store does not answer") from None
 
     async def _read(self, key_id: str, age_s: float) -> Record | None:

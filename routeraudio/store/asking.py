@@ -15,7 +15,7 @@ async def ask(store: Store, question: Callable[[], T], limiter: trio.CapacityLim
 
     Cancelling is safe: the thread is left to its statement's own end, and what has been asked for may still happen.
     """
-    if store.is_at_hand:
+    if store.threads_max == 0:
         await trio.lowlevel.checkpoint()
         return question()
     return await trio.to_thread.run_sync(question, limiter=limiter, abandon_on_cancel=True)

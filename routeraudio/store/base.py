@@ -180,8 +180,8 @@ class Store(Protocol):
     """See the module's docstring. Every method may raise `StoreUnavailable`."""
 
     @property
-    def is_at_hand(self) -> bool:
-        """In the memory of this process: answers at once, and needs no thread."""
+    def threads_max(self) -> int:
+        """How many calls at the same time gain anything; 0: it is in this process's memory and needs no thread."""
 
     def migrate(self) -> None:
         """Bring the schema to this version, forward only.

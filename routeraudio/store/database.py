@@ -38,8 +38,8 @@ class Database(ABC):
     """
 
     insert: Insert
-    is_memory = False
-    """In the memory of this process."""
+    threads_max: int
+    """Calls at the same time that gain anything."""
 
     def __init__(self, name: str, writer: sa.Engine, reader: sa.Engine) -> None:
         self.name = name

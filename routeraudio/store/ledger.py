@@ -95,8 +95,8 @@ class Ledger:
         self._spool = Spool(spool, node)
         self._grace_s = grace_s
         self._answer_s = statement_s + SLACK_S
-        self._threads = trio.CapacityLimiter(THREADS_MAX)
-        self._openings = trio.CapacityLimiter(OPENINGS_MAX)
+        self._threads = trio.CapacityLimiter(_threads(THREADS_MAX, store))
+        self._openings = trio.CapacityLimiter(_threads(OPENINGS_MAX, store))
         self._tabs: dict[LineId, RunningTab] = {}
         self._dirty: dict[LineId, RunningTab] = {}
         self._doubtful: dict[LineId, Attempt] = {}
@@ -120,6 +120,10 @@ class Ledger:
     def marks_waiting(self) -> int:
         """Streams of which something is not written yet."""
         return len(self._dirty)
+
+    def look_at_store(self) -> None:
+        """Somebody else got no answer: find out at once whether there is an outage, not at the next heartbeat."""
+        self._beat_now.set()
 
     async def open(
         self,
@@ -415,6 +419,10 @@ class Ledger:
         with trio.move_on_after(self._answer_s):
             return await ask_store(self._store, ask, limiter or self._threads)
         raise StoreUnavailable("the store has not answered in time")
+
+
+def _threads(most: int, store: Store) -> int:
+    return max(1, min(most, store.threads_max))
 
 
 def _jittered(pause_s: float) -> float:

@@ -60,6 +60,8 @@ class Postgres(Database):
 
         super().__init__(url.render_as_string().replace("postgresql+psycopg:", "postgresql:"), engine, engine)
 
+    threads_max = CONNECTIONS_MAX
+
     def lock_schema(self, connection: sa.Connection) -> None:
         """See `Database`."""
         for name in TIMEOUTS:

@@ -33,9 +33,9 @@ class SqlStore:
         return self._database.name
 
     @property
-    def is_at_hand(self) -> bool:
+    def threads_max(self) -> int:
         """See `Store`."""
-        return self._database.is_memory
+        return self._database.threads_max
 
     def migrate(self) -> None:
         """See `Store`."""

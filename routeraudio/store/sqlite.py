@@ -50,7 +50,8 @@ class SQLite(Database):
     def __init__(self, path: Path | None, *, statement_s: float) -> None:
         self._statement_ms = round(statement_s * 1000)
         self._lock_fd = None if path is None else _create(path)
-        self.is_memory = path is None
+        # There is one writer, whoever waits for it.
+        self.threads_max = 0 if path is None else 1
         self._is_checkpointer = False
         self._writes = 0
         url = sa.URL.create("sqlite+pysqlite", database=str(path) if path else ":memory:")

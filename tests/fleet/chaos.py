@@ -1,8 +1,8 @@
 """`python -m tests.fleet.chaos`, which is `make chaos`: what a fleet survives, at full length.
 
-First races for one token, then a storm (`storm`): clients speaking in real time through three nodes while these are killed
-and the database is restarted. At the end the ledger is compared, connection by connection, with what a provider in
-a process of its own has counted. Ends with 1 when anything is wrong.
+First races for one token, then a storm (`storm`): clients speaking in real time through three nodes while these are
+killed and the database is restarted. At the end the ledger is compared, connection by connection, with what a provider
+in a process of its own has counted. Ends with 1 when anything is wrong.
 """
 
 import sys

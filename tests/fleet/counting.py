@@ -123,6 +123,11 @@ class Counter:
         await self._process.stdin.send_all(b"\n")
         return msgspec.json.decode(await _line(self._process), type=Heads)
 
+    async def heard(self, prefix: str) -> dict[str, Heard]:
+        """The rides whose names begin so."""
+        rides = (await self.heads()).rides
+        return {name: one for name, one in rides.items() if name.startswith(f"{prefix}-")}
+
     async def until_open(self, connections: int) -> Heads:
         """Wait until it has so many connections; with none, all that was sent has been counted."""
         with trio.fail_after(PATIENCE_S):

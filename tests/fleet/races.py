@@ -1,6 +1,6 @@
 """Crowds that want the same thing from several nodes at the same moment."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
 from typing import Final
@@ -9,7 +9,7 @@ import httpx
 import trio
 from trio_websocket import ConnectionClosed
 
-from tests.fleet.fleet import Fleet
+from tests.fleet.fleet import NAMES, Fleet
 from tests.server.fakes import Client, client_on, connect
 
 MULAW: Final = "/v1/listen?provider=deepgram&encoding=pcm_mulaw&sample_rate=8000"
@@ -43,13 +43,22 @@ async def token_race(fleet: Fleet, key: str, count: int) -> Crowd:
 
 @asynccontextmanager
 async def rush(
-    fleet: Fleet, path: str, headers: Mapping[str, str], count: int, *, audio: bytes
+    fleet: Fleet,
+    path: str,
+    headers: Mapping[str, str],
+    count: int,
+    *,
+    audio: bytes,
+    on: Sequence[str] = NAMES,
 ) -> AsyncIterator[Crowd]:
-    """Connect ``count`` clients at once, in turn to each node; yields when all know where they stand.
+    """Connect ``count`` clients at once; yields when all know where they stand.
 
     A client is inside when it gets a transcript for its ``audio``; the provider must answer each with one.
+
+    Args:
+        on: nodes, which are taken in turn.
     """
-    addresses = cycle([node.address for node in fleet.nodes.values()])
+    addresses = cycle([fleet.nodes[name].address for name in on])
     crowd = Crowd()
     start, waiting = trio.Event(), [trio.Event() for _ in range(count)]
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:

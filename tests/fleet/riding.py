@@ -34,7 +34,7 @@ class Ride(msgspec.Struct, kw_only=True):
     code: int = 0
     """Of the close frame, or the HTTP status of a refusal; 0: there was no connection."""
     why: str = ""
-    """The code of the error that the client was told."""
+    """The error that the client was told."""
     sent_bytes: int = 0
     late_s: float = 0.0
     """How far behind real time the client was at worst."""
@@ -62,7 +62,7 @@ async def ride(port: int, wish: Wish) -> Ride:
             with trio.move_on_after(wish.seconds + GOODBYE_S):
                 await _converse(caller, wish, done)
     except* ConnectionRejected as group:
-        done.code = _status(group)
+        done.code = status_of(group)
     except* (HandshakeError, OSError, trio.BrokenResourceError):
         pass  # nobody was there
     return done
@@ -100,7 +100,7 @@ async def _listen(caller: Client, done: Ride, scope: trio.CancelScope) -> None:
         while True:
             message = json.loads(await caller.socket.get_message())
             if message["type"] == "error":
-                done.why = message["code"]
+                done.why = message["error"]
     except ConnectionClosed:
         done.code = int(caller.socket.closed.code) if caller.socket.closed else CUT
         done.ending = _ending(done)
@@ -113,7 +113,8 @@ def _ending(done: Ride) -> Ending:
     return "finished" if done.code == 1000 else "told"
 
 
-def _status(group: BaseExceptionGroup[ConnectionRejected]) -> int:
+def status_of(group: BaseExceptionGroup[ConnectionRejected]) -> int:
+    """The HTTP status that refused an upgrade."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]

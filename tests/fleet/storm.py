@@ -21,6 +21,9 @@ KEYS: Final = 8
 
 LIMITS: Final = ("--concurrency", "100000", "--budget", "100000")
 
+RIDE: Final = "ride"
+"""What the names of rides begin with."""
+
 PRICE: Final = Decimal("0.36")
 """Dollars per hour: a cycle costs 0.0005."""
 
@@ -75,10 +78,10 @@ async def storm(
     weather = _Weather(fleet, keys, plan, tick)
     await weather.blow()
     heads = await counter.until_open(0)
-    await until_closed(fleet)
+    await until_closed(fleet, RIDE)
     report = weather.report
     report.open_most = heads.open_most
-    report.verdict = judge(report.rides, await ledger_lines(fleet), heads.rides)
+    report.verdict = judge(report.rides, await ledger_lines(fleet, RIDE), await counter.heard(RIDE))
     report.verdict.faults += await _accounts_off(fleet)
     return report
 
@@ -113,7 +116,7 @@ class _Weather:
         await trio.sleep(self._chance.uniform(0, min(5.0, self._plan.seconds / 4)))
         while (left_s := self._until_s - trio.current_time()) > 0:
             wish = Wish(
-                name=f"ride-{next(self._numbers):06d}",
+                name=f"{RIDE}-{next(self._numbers):06d}",
                 key=key,
                 seconds=min(left_s, self._chance.uniform(*self._plan.ride_s)),
                 chunk_ms=self._plan.chunk_ms,
@@ -158,15 +161,15 @@ class _Weather:
         return node
 
 
-async def ledger_lines(fleet: Fleet) -> list[Line]:
-    """Every line, read past the product's own code."""
-    query = "SELECT model AS name, status, cycles, granted, audio_ms FROM line"
+async def ledger_lines(fleet: Fleet, prefix: str) -> list[Line]:
+    """Every line whose ride's name begins so, read past the product's own code."""
+    query = "SELECT model, status, cycles, granted, audio_ms FROM line WHERE model LIKE %s"
 
     def read() -> list[Line]:
         with psycopg.connect(fleet.store_url) as connection:
             return [
                 Line(name=name, status=status, cycles=cycles, granted=granted, audio_ms=audio_ms)
-                for name, status, cycles, granted, audio_ms in connection.execute(query)
+                for name, status, cycles, granted, audio_ms in connection.execute(query, [f"{prefix}-%"])
             ]
 
     return await trio.to_thread.run_sync(read)
@@ -188,10 +191,10 @@ async def _accounts_off(fleet: Fleet) -> list[str]:
     return await trio.to_thread.run_sync(read)
 
 
-async def until_closed(fleet: Fleet) -> None:
+async def until_closed(fleet: Fleet, prefix: str) -> None:
     """Until no line is open; what stays open is the verdict's to tell."""
     with trio.move_on_after(SETTLE_S):
-        while any(line.status == "open" for line in await ledger_lines(fleet)):  # noqa: ASYNC110  (of other processes)
+        while any(line.status == "open" for line in await ledger_lines(fleet, prefix)):  # noqa: ASYNC110  (of other processes)
             await trio.sleep(0.5)
 
 

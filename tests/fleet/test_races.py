@@ -56,10 +56,10 @@ async def _budget_is_never_overdrawn(fleet: Fleet, counter: Counter) -> None:
         for number in range(8):
             node = list(fleet.nodes.values())[number % 3]
             nursery.start_soon(_spend, node.address, keys[number % 2], f"spender-{number}")
-    heads = await counter.until_open(0)
-    await until_closed(fleet)
-    heard = {name: one for name, one in heads.rides.items() if name.startswith("spender")}
-    charged = {line.name: line for line in await ledger_lines(fleet) if line.name.startswith("spender")}
+    await counter.until_open(0)
+    await until_closed(fleet, "spender")
+    heard = await counter.heard("spender")
+    charged = {line.name: line for line in await ledger_lines(fleet, "spender")}
     assert sum(line.cycles for line in charged.values()) == BUDGET_CYCLES
     assert sum(line.granted for line in charged.values()) == BUDGET_CYCLES
     assert {name: line.audio_ms for name, line in charged.items()} == {

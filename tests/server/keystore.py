@@ -13,9 +13,9 @@ SECRETS = Secrets(parse("test:" + "s" * 40))
 
 
 class KeyStore(Store):
-    is_at_hand = False
-
     """Only what has to do with keys."""
+
+    threads_max = 4
 
     def __init__(self) -> None:
         self.records: dict[str, tuple[Key, bytes]] = {}

@@ -17,7 +17,7 @@ class Hanging(Exception):
 class Flaky:
     """Passes every call on to a real store, unless it is down or hangs."""
 
-    is_at_hand = False
+    threads_max = 4
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
