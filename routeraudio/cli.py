@@ -34,15 +34,24 @@ COMMANDS: Final = {
 """Each is a function of its name in a module of its name."""
 
 KEYS: Final = {
-    "create": "create",
-    "list": "list_keys",
-    "show": "show",
-    "update": "update",
-    "disable": "disable",
-    "rotate": "rotate",
-    "webhook-secret": "webhook_secret",
+    "create": ("create", "Make a router key and show it, once."),
+    "list": ("list_keys", "List router keys, without the keys themselves."),
+    "show": ("show", "Show a router key's record, without the key itself."),
+    "update": ("update", "Change a router key. It acts within five seconds."),
+    "disable": (
+        "disable",
+        "Let a router key open nothing any more; routeraudio keys update ID --enabled takes it back.",
+    ),
+    "rotate": (
+        "rotate",
+        "Make another key with the same id and limits, and show it, once. The old one opens nothing any more.",
+    ),
+    "webhook-secret": (
+        "webhook_secret",
+        "Show what callbacks of stream pull to this key's account are signed with, for their receiver to check them.",
+    ),
 }
-"""Commands of `routeraudio keys` and their functions."""
+"""Commands of `routeraudio keys`: their functions, and what they do."""
 
 ENGINE: Final = "routeraudio.engine.command:run_engine"
 """Also a program of its own: the daemon's supervisor runs it so."""
@@ -59,8 +68,8 @@ for _name, _help in COMMANDS.items():
     _place = _name.replace("-", "_")
     app.command(f"routeraudio.commands.{_place}:{_place}", name=_name, help=_help)
 _keys = App(name="keys", help="Make router keys, change them and end them, while the daemon runs or not.")
-for _name, _function in KEYS.items():
-    _keys.command(f"routeraudio.commands.keys:{_function}", name=_name)
+for _name, (_function, _help) in KEYS.items():
+    _keys.command(f"routeraudio.commands.keys:{_function}", name=_name, help=_help)
 app.command(_keys)
 app.command(ENGINE, name="engine", help="Run the local recogniser by itself.")
 

@@ -85,7 +85,10 @@ class Daemon:
             self._metrics,
         )
         guard = setup.guard(config.pull)
-        self._tasks = setup.registry(config, guard, self._books.access.secrets.webhook_secret)
+        # Looked up for each task: a reload may change the server's secret.
+        self._tasks = setup.registry(
+            config, guard, lambda account: self._books.access.secrets.webhook_secret(account)
+        )
         self._pulls = Pulls(
             self._tasks,
             self._books.access,
@@ -210,7 +213,7 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
     daemon = Daemon(config, poller, place)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
-            addresses = await nursery.start(daemon.run)
+            addresses = await _started(nursery, daemon, signals)
             # What lives from here to the end need not be looked at by every collection.
             gc.collect()
             gc.freeze()
@@ -219,6 +222,15 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
             systemd.notify(systemd.READY)
             await _obey(signals, daemon, config_path)
             nursery.cancel_scope.cancel()
+
+
+async def _started(nursery: trio.Nursery, daemon: Daemon, signals: AsyncIterator[int]) -> list[str]:
+    """Where the daemon listens. Who is told to stop before stops at once: it may wait for its store for hours."""
+    async with trio.open_nursery() as starting:
+        starting.start_soon(workers.when_told, signals, nursery.cancel_scope.cancel)
+        addresses: list[str] = await nursery.start(daemon.run)
+        starting.cancel_scope.cancel()
+    return addresses
 
 
 async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path | None) -> None:
@@ -234,9 +246,7 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
 
 
 async def _second_signal(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    while await anext(signals) == signal.SIGHUP:
-        pass
-    log.warning("second_signal")
+    await workers.when_told(signals, lambda: log.warning("second_signal"))
     stop()
 
 

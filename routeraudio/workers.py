@@ -106,14 +106,25 @@ async def _supervise(config: Config, config_path: Path | None, folder: str) -> N
             )
             crew = Crew(place, config_path, folder)
             nursery.start_soon(crew.listen)
-            async with trio.open_nursery() as starting:
-                for number in range(1, place.workers + 1):
-                    starting.start_soon(nursery.start, crew.keep, number)
+            async with trio.open_nursery() as waiting:
+                # They may wait for their store; nobody has been promised anything yet.
+                waiting.start_soon(when_told, signals, nursery.cancel_scope.cancel)
+                async with trio.open_nursery() as starting:
+                    for number in range(1, place.workers + 1):
+                        starting.start_soon(nursery.start, crew.keep, number)
+                waiting.cancel_scope.cancel()
             log.info("listening", addresses=names(listeners), workers=place.workers)
             systemd.notify(systemd.READY)
             nursery.start_soon(_sign_of_life)
             await _obey(signals, crew, config, config_path)
             nursery.cancel_scope.cancel()
+
+
+async def when_told(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
+    """Call ``stop`` at the next signal that asks for an end."""
+    while await anext(signals) == signal.SIGHUP:
+        pass
+    stop()
 
 
 async def _obey(signals: AsyncIterator[int], crew: "Crew", config: Config, config_path: Path | None) -> None:

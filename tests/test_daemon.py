@@ -15,6 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.server.fakes import free_port
+
 PATIENCE_S = 60.0
 """Ends a test that hangs."""
 
@@ -83,6 +85,25 @@ def test_hangup_reloads(daemon: Process) -> None:
     daemon.signal(signal.SIGHUP)
     assert "limits.idle_s" in daemon.logged("reload_refused")["why"]
     assert told(address, "router_new") != "unauthorized"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_told_to_stop_while_the_store_is_away(workers: int, tmp_path: Path) -> None:
+    """A daemon that waits for its store ends at once, and well."""
+    file = tmp_path / "routeraudio.toml"
+    file.write_text(
+        f"""
+        server.bind = ["127.0.0.1:0"]
+        server.workers = {workers}
+        store.url = "postgresql://nobody@127.0.0.1:{free_port()}/none"
+        store.spool_dir = "{tmp_path}/spool"
+        access.token_secret = "{"s" * 40}"
+        log.format = "json"
+        """
+    )
+    process = Process(file)
+    process.logged("store_unavailable")
+    assert process.stop() == 0
 
 
 def write(file: Path, key: str) -> None:

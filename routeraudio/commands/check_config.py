@@ -5,8 +5,9 @@ from pathlib import Path
 
 from routeraudio.commands.trouble import DONE, usage
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Config, credential
+from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import ConfigFault
+from routeraudio.providers.catalog import PROVIDERS
 
 
 def check_config(*, config: Path | None = None) -> int:
@@ -36,11 +37,14 @@ def checked(config: Path | None) -> Config:
 
 def _summary(config: Config) -> str:
     """What an operator compares with what was meant; never a secret."""
-    providers = [
-        f"{name} ({'stored key' if credential(provider) else 'no stored key'})"
-        for name, provider in sorted(config.providers.items())
-    ]
+    providers = [f"{name} ({_key(name, provider)})" for name, provider in sorted(config.providers.items())]
     return (
         f"listens on {', '.join(config.server.bind)}; "
         f"providers: {', '.join(providers) or 'none configured'}; router keys: {len(config.keys)}"
     )
+
+
+def _key(name: str, provider: Provider) -> str:
+    if not PROVIDERS[name].needs_key:
+        return "needs no key"
+    return "stored key" if credential(provider) else "no stored key"

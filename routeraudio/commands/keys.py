@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
@@ -290,7 +291,8 @@ def _record(key: Key) -> Table:
 
 
 def _table(keys: list[Key]) -> Table:
-    table = Table("id", "name", "account", "state", "expires", "streams", "budget", "at once")
+    columns = ("id", "name", "account", "state", "expires", "streams", "budget", "at once")
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
         column.overflow = "fold"
     table.columns[0].no_wrap = True

@@ -32,6 +32,8 @@ def languages(query: str = "", /, *, json: bool = False) -> int:
 
 def _table(found: tuple[Language, ...]) -> Table:
     table = Table("code", "language", "native name", "provider: models")
+    for column in table.columns:
+        column.overflow = "fold"  # names are copied from here
     for language in found:
         offers = [
             f"{provider}: {', '.join(offer.model for offer in offered)}"

@@ -2,9 +2,11 @@
 
 import csv
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -81,11 +83,17 @@ def _write_csv(report: Report) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table(*report.by, show_footer=True)
-    for column in table.columns[:1]:
-        column.footer = "total"
+    table = Table(*report.by, show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[0].footer = "total"
     for name, value in sums(report.total).items():
-        table.add_column(name.replace("_", " "), footer=str(value), justify="right")
+        table.add_column(name.replace("_", " "), footer=_short(value), justify="right", overflow="fold")
     for row in report.rows:
-        table.add_row(*row.group.values(), *map(str, sums(row).values()))
+        table.add_row(*row.group.values(), *map(_short, sums(row).values()))
     return table
+
+
+def _short(value: object) -> str:
+    """Amounts to a millionth of a dollar, for a terminal's width; CSV and JSON have them whole."""
+    return f"{Decimal(value):.6f}" if isinstance(value, str) else str(value)

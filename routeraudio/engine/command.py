@@ -27,8 +27,10 @@ def run_engine(
     """Serve until SIGINT, SIGTERM or, when supervised, the end of standard input: the supervisor's death.
 
     Args:
+        host: address to listen on.
         port: 0: any free one; it is told on standard output.
-        workers_max: recognitions at a time; None: as many as this machine decodes in real time.
+        workers_max: recognitions at a time; otherwise as many as this machine decodes in real time.
+        supervised: end when standard input does, as the daemon wants it.
 
     Returns:
         The process's exit code: 0, or 1 with a sentence on standard error.

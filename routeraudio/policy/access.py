@@ -113,7 +113,8 @@ def admit(holder: Holder | None, own_key: str | None, wanted: Wanted, now_s: flo
     check_usable(holder.key, now_s)
     _check_may(holder, wanted)
     credential = wanted.stored
-    if own_key is not None:
+    # Where none is needed a key says nothing about who pays, and anything would pass for one.
+    if own_key is not None and wanted.entry.needs_key:
         _check_may_bring(holder.key.terms, wanted)
         credential = Credential(own_key, is_clients_own=True)
     if wanted.entry.needs_key and credential is None:

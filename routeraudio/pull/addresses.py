@@ -29,7 +29,7 @@ def is_allowed(text: str, networks: Sequence[Network]) -> bool:
     if any(address in network for network in networks):
         return True
     return all(one.is_global and not one.is_multicast for one in (address, *_inside(address))) and not (
-        isinstance(address, ipaddress.IPv6Address) and address in LOCAL_NAT64
+        isinstance(address, ipaddress.IPv6Address) and (address in LOCAL_NAT64 or address.is_site_local)
     )
 
 

@@ -96,7 +96,11 @@ class Registry:
                 task_status.started()
                 while True:
                     await trio.sleep(LOOK_S)
-                    await self._look()
+                    try:
+                        await self._look()
+                    except OSError as error:
+                        # A disk that has gone ends no streams, here as in `_save`.
+                        log.error("pull_records_not_tended", why=type(error).__name__)
         finally:
             self._nursery = None
             if self._records is not None:

@@ -78,8 +78,10 @@ class Seat:
     def session(self, client: MessageStream, dialect: Dialect) -> Session:
         """The task's one session."""
         assert not self._has_session
+        session = self._make(self._tab, client, dialect)
+        # Not before: where none could be made, `leave` closes the tab.
         self._has_session = True
-        return self._make(self._tab, client, dialect)
+        return session
 
     async def leave(self, ending: str) -> None:
         """Give the place back, when the session is over, or without one. Bounded by the tab."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from quart import Response
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
 
 from routeraudio.server import catalogue, pages
 from routeraudio.server.answer import error_body
@@ -32,5 +33,12 @@ def create_app(mounts: Sequence[Mount] = ()) -> QuartTrio:
     @app.errorhandler(404)
     async def not_found(_error: Exception) -> Response:
         return Response(error_body("nothing is served at this path"), 404, content_type=JSON)
+
+    @app.errorhandler(HTTPException)
+    async def refused(error: HTTPException) -> Response:
+        """What Quart refuses by itself (a method, a long body) in the shape of our own refusals, not as a page."""
+        answer = Response(error_body(error.description or error.name), error.code, content_type=JSON)
+        answer.headers.update({name: text for name, text in error.get_headers() if name != "Content-Type"})
+        return answer
 
     return app

@@ -8,7 +8,7 @@ has started, and that one has died. Every number is one aligned 64-bit store; no
 import mmap
 import os
 import time
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Final, Self
 
 import msgspec
@@ -51,17 +51,6 @@ class Row(msgspec.Struct, frozen=True):
     def has_room(self) -> bool:
         """Whether it can make a session of one more connection, when all it has become sessions."""
         return self.state == State.READY and self.connections < self.places
-
-
-class Elsewhere(Enum):
-    """Where the next connection belongs, seen from one worker."""
-
-    NOT = 0
-    """Here as well as anywhere."""
-    RATHER = 1
-    """To another one, which has fewer."""
-    ONLY = 2
-    """To another one: here it would be refused."""
 
 
 class Board:
@@ -129,14 +118,17 @@ class Board:
         del rows[self._number - 1]
         return State(min((row.state for row in rows), default=State.ABSENT))
 
-    def elsewhere(self) -> Elsewhere:
-        """Whether another worker would take the next connection with better right."""
+    def lead(self) -> int | None:
+        """How many connections fewer another worker has, which has room: by so much better a right to the next one.
+
+        None: the next one belongs to another worker, here it would be refused.
+        """
         rows = self.rows()
         own = rows.pop(self._number - 1)
-        roomy = [row for row in rows if row.has_room]
+        roomy = [row.connections for row in rows if row.has_room]
         if roomy and not own.has_room:
-            return Elsewhere.ONLY
-        return Elsewhere.RATHER if any(row.connections < own.connections for row in roomy) else Elsewhere.NOT
+            return None
+        return max(0, own.connections - min(roomy, default=own.connections))
 
 
 def new_descriptor(workers: int) -> int:

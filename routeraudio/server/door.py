@@ -108,7 +108,8 @@ class Door:
         elif head.is_upgrade and self._gateway is not None and is_gateway:
             await self._gateway.serve(stream, head, ticket)
         elif head.is_upgrade:
-            await self._refuse(stream, 404, f"no stream is served here; streams are at {', '.join(BY_PATH)}")
+            places = ", ".join((*BY_PATH, *(() if self._gateway is None else ("/gateway/PROVIDER",))))
+            await self._refuse(stream, 404, f"no stream is served here; streams are at {places}")
         elif dialect is not None or is_gateway:
             await self._refuse(stream, 426, "this is a WebSocket endpoint", (("upgrade", "websocket"),))
         else:

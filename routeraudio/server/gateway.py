@@ -283,14 +283,14 @@ class Gateway:
         Raises:
             ClientFault: saying so.
         """
-        if principal.is_own_key:
-            return
         restriction = principal.restriction
         is_limited = principal.terms.models is not None or (restriction and restriction.models is not None)
         if is_limited and call.model is None:
             raise forbidden(
                 "this key is limited to certain models: only streams whose query names one may pass"
             )
+        if principal.is_own_key:
+            return
         wrong = call.passage.check(call.handshake)
         if wrong is not None:
             raise forbidden(wrong)
@@ -355,14 +355,19 @@ class Gateway:
         self, plan: Plan, client: WebSocket, principal: Principal, already: Overture | None = None
     ) -> None:
         limits = within(principal, self._settings.config.limits)
-        dial = partial(
-            open_upstream,
-            title=plan.title,
-            limits=limits,
-            poller=self._poller,
-            tls=self._settings.routes[plan.provider].tls,
-        )
-        passage = Passage(plan, client, dial, limits, already=already)
+        try:
+            dial = partial(
+                open_upstream,
+                title=plan.title,
+                limits=limits,
+                poller=self._poller,
+                tls=self._settings.routes[plan.provider].tls,
+            )
+            passage = Passage(plan, client, dial, limits, already=already)
+        except BaseException:
+            # There is no passage to close the tab.
+            await plan.tab.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="internal")
+            raise
         self._passages.add(passage)
         try:
             await passage.run()

@@ -172,6 +172,9 @@ class Pulls:
         principal, route = await self._principal(wish)
         assert principal.account == key.account
         options = _options(wish, route)
+        _adapter(
+            options, route, principal
+        )  # a provider that is not to be reached here is told before a promise
         callback_url = await self._checked(wish, principal)
         config = self._config()
         task_id = str(uuid4())

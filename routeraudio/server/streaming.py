@@ -226,10 +226,15 @@ class Streaming:
 
     async def _run(self, plan: Plan, client: WebSocket, route: Route, principal: Principal) -> None:
         limits = within(principal, self.config.limits)
-        dial = partial(
-            open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
-        )
-        session = Session(plan, client, dial, limits)
+        try:
+            dial = partial(
+                open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
+            )
+            session = Session(plan, client, dial, limits)
+        except BaseException:
+            # There is no session to close the tab.
+            await plan.tab.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="internal")
+            raise
         self._sessions.add(session)
         try:
             await session.run()

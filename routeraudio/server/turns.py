@@ -16,11 +16,14 @@ from typing import Final
 
 import trio
 
-from routeraudio.server.board import Board, Elsewhere
+from routeraudio.server.board import Board
 
-COURTESY_S: Final = {Elsewhere.NOT: 0.0, Elsewhere.RATHER: 0.005, Elsewhere.ONLY: 0.25}
-"""What is left to the others. A fuller worker waits for five turns of a busy loop; a full one for as long as a client
-does not mind. If the others are stuck it takes the connection all the same."""
+COURTESY_S: Final = 0.005
+"""What is left to the others for every connection that we have more: five turns of a busy loop. If they are stuck we
+take the next one all the same."""
+
+COURTESY_S_MAX: Final = 0.25
+"""As long as a client does not mind; also where it would be refused here."""
 
 
 class Turns(trio.abc.Listener[trio.SocketStream]):
@@ -42,9 +45,9 @@ class Turns(trio.abc.Listener[trio.SocketStream]):
         while True:
             await trio.lowlevel.wait_readable(self._listener.socket)
             self._tell()
-            courtesy_s = COURTESY_S[self._board.elsewhere()]
-            if courtesy_s:
-                await trio.sleep(courtesy_s)
+            lead = self._board.lead()
+            if lead != 0:
+                await trio.sleep(COURTESY_S_MAX if lead is None else min(lead * COURTESY_S, COURTESY_S_MAX))
             if self._waiting.poll(0):
                 # Another process may be quicker than this; then the next connection is taken without courtesy.
                 accepted = await self._listener.accept()

@@ -255,8 +255,12 @@ class Ledger:
         marks = {line_id: tab.mark() for line_id, tab in tabs.items()}
         if self._outage is None and (marks or self._doubtful):
             ends = {line_id: attempt.end() for line_id, attempt in self._doubtful.items()}
+            # Decided before the store is asked: one that still runs may begin its line right behind the answer.
+            over = [line_id for line_id, attempt in self._doubtful.items() if not attempt.is_running]
             try:
                 self._answered(marks, await self._settle([*marks.values(), *ends.values()]))
+                for line_id in over:
+                    del self._doubtful[line_id]
                 return
             except StoreUnavailable as error:
                 self._begin_outage(error)
@@ -272,9 +276,6 @@ class Ledger:
             tab = self._tabs.get(line_id)
             if tab is not None and line_id in marks and tab.settled(marks[line_id], answer):
                 del self._tabs[line_id]
-            attempt = self._doubtful.get(line_id)
-            if attempt is not None and not attempt.is_running:
-                del self._doubtful[line_id]
 
     async def _write_down(self, marks: dict[LineId, Mark], tabs: dict[LineId, RunningTab]) -> None:
         try:

@@ -97,7 +97,8 @@ def _admit(transaction: Transaction, opening: Opening) -> Refusal | None:
     """In the account's turn: check every limit, then reserve the first cycle."""
     row = transaction.connection.execute(_ACCOUNT, {"key_id": opening.key_id}).first()
     if row is None:
-        return Refusal("unknown") if _has_limits(opening) else None
+        # A key of the configuration has no limits, but its tokens may have.
+        return Refusal("unknown") if _has_limits(opening) else _full(transaction, opening)
     refusal = key_refusal(row.is_disabled, row.expires_at_s, transaction.now_s)
     if refusal is not None:
         return refusal
@@ -108,12 +109,7 @@ def _admit(transaction: Transaction, opening: Opening) -> Refusal | None:
 
 
 def _has_limits(opening: Opening) -> bool:
-    limits = (
-        opening.concurrency_max,
-        opening.sessions_per_minute_max,
-        opening.budget,
-        opening.token_concurrent_max,
-    )
+    limits = (opening.concurrency_max, opening.sessions_per_minute_max, opening.budget)
     return any(limit is not None for limit in limits)
 
 

@@ -19,7 +19,7 @@ def test_a_good_file(
     assert main(["check-config", "--config", str(file)]) == 0
     assert capsys.readouterr().out == (
         f"{file}: valid; listens on 127.0.0.1:8080; "
-        "providers: deepgram (stored key), local (no stored key); router keys: 1\n"
+        "providers: deepgram (stored key), local (needs no key); router keys: 1\n"
     )
 
 

@@ -28,6 +28,10 @@ async def test_speaking_into_the_page(tmp_path: Path) -> None:
         with trio.fail_after(PATIENCE_S):
             await page.until("document.querySelector('#provider')?.value === 'local'")
             assert await page.run("document.querySelectorAll('#models tbody tr').length") > 20
+            can = await page.run(
+                "[...document.querySelectorAll('#models td:nth-child(5)')].map((td) => td.textContent)"
+            )
+            assert set(can) == {"yes", "–"}
             await page.run("document.querySelector('#toggle').click()")
             said = await page.until("document.querySelector('#finals li')?.lastChild.textContent")
             assert said == WORDS

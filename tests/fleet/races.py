@@ -7,10 +7,12 @@ from typing import Final
 
 import httpx
 import trio
-from trio_websocket import ConnectionClosed
+from trio_websocket import ConnectionClosed, ConnectionRejected
 
 from tests.fleet.fleet import NAMES, Fleet
-from tests.server.fakes import Client, client_on, connect
+from tests.fleet.processes import Daemon
+from tests.fleet.riding import status_of
+from tests.server.fakes import Client, client, client_on, connect
 
 MULAW: Final = "/v1/listen?provider=deepgram&encoding=pcm_mulaw&sample_rate=8000"
 
@@ -99,3 +101,18 @@ async def _come(
         crowd.inside.append(caller)
         known.set()
         await trio.sleep_forever()
+
+
+async def told(node: Daemon, headers: Mapping[str, str]) -> int | None:
+    """How a new stream is refused: an HTTP status or close code; None: it is served."""
+    try:
+        async with client(int(node.address.rpartition(":")[2]), MULAW, headers) as caller:
+            try:
+                await caller.finish()
+            except ConnectionClosed:
+                pass  # told already
+            _, code = await caller.rest()
+            return None if code == 1000 else code
+    except* ConnectionRejected as group:
+        status = status_of(group)
+    return status

@@ -1,6 +1,7 @@
 """Many clients on a fleet while its nodes are killed and its database is restarted."""
 
 import random
+import signal
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
@@ -144,7 +145,8 @@ class _Weather:
         """While it is away a node dies too, with marks that only its own disk has."""
         await trio.sleep(self._plan.seconds / 2)
         async with self._trouble:
-            await trio.to_thread.run_sync(self._fleet.postgres.stop)
+            # As in a crash: it recovers from its log when it starts.
+            await trio.to_thread.run_sync(self._fleet.postgres.stop, signal.SIGQUIT)
             await trio.sleep(OUTAGE_S - 1)
             node = await self._kill()
             await trio.sleep(1)

@@ -143,7 +143,7 @@ def _files(fleet: Fleet, folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and not any(path.match(own) for own in OPERATORS_OWN)
     }
-    command = [PROGRAMS[-1] / "pg_dump", "--inserts", fleet.store_url]
+    command = [str(PROGRAMS[-1] / "pg_dump"), "--inserts", fleet.store_url]
     found["database"] = subprocess.run(command, check=True, capture_output=True).stdout
     found["log of the database"] = (fleet.postgres._folder / "log").read_bytes()
     return found

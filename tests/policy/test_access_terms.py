@@ -124,6 +124,15 @@ def test_an_own_key_beside_a_router_key() -> None:
     assert not decide(holder).is_own_key
 
 
+def test_an_own_key_for_a_provider_that_needs_none() -> None:
+    """Says nothing about who pays: the router key does, as without it."""
+    for stored in (None, STORED):
+        principal = decide(
+            key(own_provider_keys=False), OWN, entry=PROVIDERS["local"], stored=stored, model=None
+        )
+        assert (principal.credential, principal.is_own_key) == (stored, False)
+
+
 @pytest.mark.parametrize(
     ("model", "allowed", "is_good"),
     [

@@ -35,6 +35,7 @@ REFUSED = [
     "64:ff9b::7f00:1",  # 127.0.0.1 through NAT64
     "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::7f00:1",
+    "fec0::2",  # site-local: what QEMU calls its host
     "2002:7f00:1::",  # 127.0.0.1 through 6to4
     "2002:a00:1::1",
     "2001:0:4136:e378:8000:63bf:f5ff:fffe",  # 10.0.0.1 through Teredo

@@ -1,5 +1,6 @@
 """Tasks across processes: nobody's last callback is lost, and nobody gets two."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
+
+from routeraudio.pull.records import Records
 
 from .sources import Web, live, serving
 from .test_decoder import _lives
@@ -108,3 +112,19 @@ async def test_an_unusable_disk_does_not_end_a_task(tmp_path: Path) -> None:
         await world.call("POST", "/audio-stream/stop", {"task_id": task_id})
         await world.hook.until(lambda hook: hook.finals)
         assert (await world.status(task_id))["state"] == "stopped"
+
+
+async def test_a_disk_that_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends neither tasks nor the daemon."""
+    looks: list[str] = []
+
+    def gone(_records: Records) -> list[str]:
+        looks.append("look")
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr("routeraudio.pull.registry.LOOK_S", 0.01)
+    monkeypatch.setattr(Records, "asked_to_stop", gone)
+    web = Web({"/a": live()})
+    async with serving(web), open_world(state=tmp_path) as world:
+        task_id = await world.start(web.url("/a"))
+        await world.until(task_id, lambda shown: shown["state"] == "running" and len(looks) > 2)

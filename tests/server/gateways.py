@@ -112,6 +112,7 @@ class House(msgspec.Struct, frozen=True):
     admission: Admission
     access: FakeAccess
     ledger: FakeLedger
+    routes: dict[str, Route]
 
 
 @asynccontextmanager
@@ -134,9 +135,8 @@ async def house(
     poller = Poller()
     admission = Admission(config.limits, sessions_max)
     access, ledger = access or FakeAccess(), ledger or FakeLedger()
-    gateway = Gateway(
-        Settings(config, routes(config)), poller, admission, access, ledger, Metrics(Board.alone())
-    )
+    known = routes(config)
+    gateway = Gateway(Settings(config, known), poller, admission, access, ledger, Metrics(Board.alone()))
     # Neither sessions nor REST are under test.
     door = Door(cast(Any, None), cast(Any, None), admission, gateway=gateway)
     async with trio.open_nursery() as nursery:
@@ -144,7 +144,7 @@ async def house(
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         await nursery.start(trio.serve_listeners, door.handle, listeners)
         port = listeners[0].socket.getsockname()[1]
-        yield House(port, gateway, admission, access, ledger)
+        yield House(port, gateway, admission, access, ledger, known)
         nursery.cancel_scope.cancel()
 
 

@@ -93,3 +93,11 @@ async def test_schema_describes_what_is_sent(client: httpx.AsyncClient) -> None:
     for text in sent:
         message = msgspec.json.decode(text)
         assert message.keys() == set(described[message["type"]]["required"])
+
+
+async def test_refusals_of_the_framework(client: httpx.AsyncClient) -> None:
+    """What Quart refuses by itself, such as a method that a path does not take, is JSON like all other refusals."""
+    answer = await client.delete("/v1/models")
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/json")
+    assert answer.json() == {"error": "The method is not allowed for the requested URL."}
+    assert "GET" in answer.headers["allow"]

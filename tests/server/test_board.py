@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from routeraudio.server import board
-from routeraudio.server.board import Board, Elsewhere, State, new_descriptor
+from routeraudio.server.board import Board, State, new_descriptor
 from routeraudio.server.turns import Turns
 
 
@@ -44,11 +44,11 @@ def test_a_worker_that_stands_still_is_absent(boards: list[Board], monkeypatch: 
     _, one, two = boards
     ready(one, 0)
     ready(two, 5)
-    assert two.elsewhere() is Elsewhere.RATHER
+    assert two.lead() == 5
     later_ms = board.now_ms() + board.STALE_MS + 1
     monkeypatch.setattr(board, "now_ms", lambda: later_ms)
     ready(two, 5)
-    assert two.elsewhere() is Elsewhere.NOT
+    assert two.lead() == 0
     assert two.best_other() is State.ABSENT
 
 
@@ -57,9 +57,9 @@ def test_the_emptier_one_goes_first(boards: list[Board]) -> None:
     _, one, two = boards
     ready(one, 2)
     ready(two, 2)
-    assert one.elsewhere() is two.elsewhere() is Elsewhere.NOT
+    assert one.lead() == two.lead() == 0
     one.has_one_more()
-    assert (one.elsewhere(), two.elsewhere()) == (Elsewhere.RATHER, Elsewhere.NOT)
+    assert (one.lead(), two.lead()) == (1, 0)
 
 
 @pytest.mark.parametrize("state", [State.STRAINED, State.FULL, State.LEAVING])
@@ -68,7 +68,7 @@ def test_one_that_takes_no_sessions_gets_none(boards: list[Board], state: State)
     _, one, two = boards
     one.tell(state, connections=0, sessions=0, places=9)
     ready(two, 5)
-    assert (one.elsewhere(), two.elsewhere()) == (Elsewhere.ONLY, Elsewhere.NOT)
+    assert (one.lead(), two.lead()) == (None, 0)
     assert one.best_other() is State.READY
     assert two.best_other() is state
 
@@ -78,9 +78,9 @@ def test_one_without_room_leaves_it_to_others(boards: list[Board]) -> None:
     _, one, two = boards
     ready(one, 4, places=4)
     ready(two, 4, places=5)
-    assert (one.elsewhere(), two.elsewhere()) == (Elsewhere.ONLY, Elsewhere.NOT)
+    assert (one.lead(), two.lead()) == (None, 0)
     two.has_one_more()
-    assert one.elsewhere() is two.elsewhere() is Elsewhere.NOT
+    assert one.lead() == two.lead() == 0
 
 
 async def test_courtesy(boards: list[Board], autojump_clock: trio.testing.MockClock) -> None:

@@ -7,10 +7,14 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import WebSocketConnection
 
+from routeraudio.config.schema import Provider
+from routeraudio.config.secret import Secret
 from routeraudio.model.errors import BudgetUsedUp, Overloaded, Unavailable
 from routeraudio.policy.keys import Restriction, Terms
 from routeraudio.policy.tokens import TYPE
-from tests.server.fakes import Answer, ask, upgrade
+from routeraudio.providers.catalog import PROVIDERS
+from routeraudio.server.providers import Route
+from tests.server.fakes import Answer, ask, connect, until_end, upgrade
 from tests.server.gateways import (
     LISTEN,
     OWN_KEY,
@@ -72,6 +76,13 @@ ORDER: list[tuple[str, str, tuple[str, ...], dict[str, Any], int]] = [
         "a model must be named",
         LISTEN,
         (HEADER,),
+        {"access": FakeAccess(Terms(streams=True, models=("nova-3",)))},
+        403,
+    ),
+    (
+        "a model must be named, with an own key beside it too",
+        LISTEN,
+        (HEADER, f"x-provider-key: {OWN_KEY}"),
         {"access": FakeAccess(Terms(streams=True, models=("nova-3",)))},
         403,
     ),
@@ -383,6 +394,19 @@ async def test_a_token_of_limited_length(autojump_clock: MockClock) -> None:
         messages, code, _ = await rest(client)
     assert code == 3008
     assert 3 <= len(messages) <= 6
+
+
+async def test_a_passage_that_cannot_be_made() -> None:
+    """A certificate file that has gone: the client is let go, and its tab is closed."""
+    async with house(NOWHERE) as home:
+        settings = Provider(url="wss://127.0.0.1:9", ca_file="/nowhere", api_key=Secret("x"))
+        home.routes["deepgram"] = Route(PROVIDERS["deepgram"], settings)
+        async with await connect(home.port) as stream:
+            await stream.send_all(upgrade(LISTEN, HEADER))
+            assert b" 101 " in await until_end(stream)
+        [tab] = home.ledger.tabs
+        assert [closing["ending"] for closing in tab.closings] == ["internal"]
+        assert home.admission.sessions == 0
 
 
 async def test_nothing_of_a_key_is_logged(capsys: pytest.CaptureFixture[str]) -> None:

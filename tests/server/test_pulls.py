@@ -4,8 +4,13 @@ from typing import Any
 
 import pytest
 
-from routeraudio.config.schema import Pull
+from routeraudio.config.schema import Access as AccessSettings
+from routeraudio.config.schema import Config, Pull
+from routeraudio.config.secret import Secret
+from routeraudio.daemon import Daemon
 from routeraudio.model.errors import BudgetUsedUp, Overloaded, Unavailable
+from routeraudio.policy.secrets import Secrets, parse
+from routeraudio.transport.poller import Poller
 from tests.pull.sources import PRIVATE, Web, live, serving
 from tests.pull.world import KEY, LOOPBACK, NoLedger, World, open_world
 
@@ -149,6 +154,22 @@ async def test_refused_by_the_ledger(refusal: Exception, status: int, number: in
             assert (found, answer["code"], answer.get("status")) == (status, status, number)
         _status, listed = await world.call("GET", "/audio-stream/tasks")
     assert listed["data"]["tasks"] == []
+
+
+async def test_a_provider_that_is_not_configured() -> None:
+    """Told at once and not in a callback; nothing was opened for it."""
+    async with open_world() as world:
+        status, answer = await world.call("POST", START, wish(world, provider="local"))
+        assert (status, "not configured here" in answer["message"]) == (502, True)
+        assert not world.ledger.opened
+
+
+async def test_a_new_server_secret() -> None:
+    """Signs the callbacks of tasks that begin after a reload."""
+    old, new = (Config(access=AccessSettings(token_secret=Secret(letter * 40))) for letter in "on")
+    served = Daemon(old, Poller())
+    served._books.access.configure(new)
+    assert served._tasks._secret("acme") == Secrets(parse("n" * 40)).webhook_secret("acme")
 
 
 async def test_capacity() -> None:

@@ -5,13 +5,17 @@ import json
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
 
-from routeraudio.config.schema import Access, Key
+from routeraudio import daemon
+from routeraudio.config.schema import Access, Key, Provider
+from routeraudio.store.base import UsageQuery
+from routeraudio.transport.poller import Poller
 from tests.server.fakes import (
     AUDIO,
     KEY,
@@ -24,6 +28,7 @@ from tests.server.fakes import (
     daemon_on,
     free_port,
     results,
+    until_end,
     upgrade,
     whole_session,
 )
@@ -262,3 +267,21 @@ async def test_cancelled_a_daemon_says_goodbye(autojump_clock: MockClock) -> Non
             assert data.endswith(b"\x88\x02\x03\xf4")
             await stream.aclose()
     assert open_sockets() == began
+
+
+async def test_a_session_that_cannot_be_made() -> None:
+    """A certificate file that has gone: the client is let go, and its line in the ledger is closed."""
+    settings = Provider(url="wss://127.0.0.1:9", ca_file="/nowhere")
+    given = msgspec.structs.replace(config(), providers={"deepgram": settings})
+    poller = Poller()
+    served = daemon.Daemon(given, poller)
+    async with trio.open_nursery() as nursery:
+        addresses = await nursery.start(served.run)
+        async with await connect(int(addresses[0].rpartition(":")[2])) as stream:
+            await stream.send_all(upgrade(LISTEN, f"x-api-key: {KEY}"))
+            assert b" 101 " in await until_end(stream)
+        await served._books.ledger.flush()
+        found = served._books._store.total(UsageQuery())
+        assert found.sessions == 1
+        assert not served._books.ledger._tabs
+        nursery.cancel_scope.cancel()

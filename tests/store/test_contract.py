@@ -208,6 +208,14 @@ def test_tokens_have_a_concurrency_of_their_own(store: SqlStore) -> None:
     assert store.open(opening("s4")) == Opened(1)
 
 
+def test_tokens_of_a_key_without_a_record(store: SqlStore) -> None:
+    """Their limit counts like any other's."""
+    whose = {"key_id": "configured", "account": "config"}
+    assert store.open(opening("s1", token_concurrent_max=1, **whose)) == Opened(1)
+    assert store.open(opening("s2", token_concurrent_max=1, **whose)) == Refusal("concurrency")
+    assert store.open(opening("s3", **whose)) == Opened(1)
+
+
 def test_streams_per_minute(store: SqlStore) -> None:
     """Tells when the next one may begin; a second leg is no new stream."""
     assert store.open(opening("s1", sessions_per_minute_max=2)) == Opened(1)

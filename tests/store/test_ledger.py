@@ -1,7 +1,7 @@
 """The ledger between sessions and a store, in virtual time: what is granted when, and what an outage does."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from routeraudio.model.errors import BudgetUsedUp, ClientFault, Overloaded, Unav
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import Budget, Restriction, Terms
 from routeraudio.session.tab import Tab
-from routeraudio.store.base import Mark, Node, UsageQuery
+from routeraudio.store.base import Mark, Node, Settled, UsageQuery
 from routeraudio.store.connect import open_store
 from routeraudio.store.ledger import GATHER_S, HEARTBEAT_S, HURRY_S, KEYS_S, LEASE_END_S, SWEEP_S, Ledger
 from routeraudio.store.spool import Spool
@@ -482,6 +482,30 @@ async def test_a_client_that_leaves_while_its_stream_is_opened(
     store.hangs = False
     await trio.sleep(HEARTBEAT_S)
     assert store.calls["settle"] >= 1
+    assert not ledger._doubtful
+
+
+async def test_an_opening_that_overtakes_its_own_end(
+    autojump_clock: MockClock, ledger: Ledger, store: Flaky, real: SqlStore
+) -> None:
+    """Given up, and carried out right behind the mark that was to end it: it is ended with a later one."""
+    store.hangs = True
+    with trio.move_on_after(0.5):
+        await opened(ledger, concurrency_max=1)
+    store.hangs = False
+    [attempt] = ledger._doubtful.values()
+    attempt.is_running = True  # its thread goes on
+
+    def settle(node: Node, marks: Sequence[Mark]) -> list[Settled]:
+        answers = real.settle(node, marks)
+        if attempt.is_running:
+            real.open(attempt._opening)
+            attempt.is_running = False
+        return answers
+
+    store.settle = settle  # type: ignore[method-assign, assignment] # see Flaky
+    await trio.sleep(2 * HEARTBEAT_S)
+    assert [line.status for line in real.lines("s1")] == ["ended"]
     assert not ledger._doubtful
 
 

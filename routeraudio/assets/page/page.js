@@ -40,7 +40,8 @@ async function fill() {
     cell(row, titles[model.provider]);
     cell(row, model.id + (model.default ? " (default)" : ""));
     cell(row, model.languages.length, "number");
-    for (const can of [model.partials, model.diarize, model.turn_end]) cell(row, can ? "yes" : "–");
+    const { partials, diarize, turn_end } = model.support;
+    for (const how of [partials, diarize, turn_end]) cell(row, how === "ignored" ? "–" : "yes");
     cell(row, model.price_per_hour_usd ?? "–", "number");
   }
   choose();
