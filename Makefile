@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test system lint types bench fuzz fleet lock clean
+.PHONY: help demo serve test system lint types bench fuzz fleet chaos lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ fuzz: system .venv/.dev ## Decode 10,000 mutated files of each format
 
 fleet: system .venv/.dev ## Start PostgreSQL, three daemons and HAProxy on this machine, until Ctrl-C
 	@$(BIN)/python -m tests.fleet
+
+chaos: system .venv/.dev ## Kill nodes of a fleet and its database under load, and compare the ledger (takes minutes)
+	$(BIN)/python -m tests.fleet.chaos $(CHAOS)
 
 lock: ## Resolve the newest allowed versions again; needs uv
 	requirements/lock

@@ -153,8 +153,9 @@ class Daemon:
 
     def reload(self, config: Config) -> None:
         """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are."""
-        if config.server != self._config.server:
-            log.warning("restart_needed", why="changes in [server] take effect with the next start")
+        for table in ("server", "store", "pull"):
+            if getattr(config, table) != getattr(self._config, table):
+                log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         self._streaming.configure(config)
         self._books.access.configure(config)
         self._admission.limits = config.limits

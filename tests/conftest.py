@@ -1,7 +1,6 @@
 """What all tests share: how hard Hypothesis tries, and a place for what daemons keep."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,7 +13,6 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that are not told where keep their books here, each test's its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield

@@ -173,6 +173,20 @@ async def test_a_store_that_says_nothing(store: KeyStore) -> None:
     store.gate.set()
 
 
+async def test_an_outage_is_told(store: KeyStore) -> None:
+    """Whoever must know hears of it at the first question without an answer, and of none while it is left alone."""
+    told: list[None] = []
+    records = Records(store, read_s=3.0, grace_s=GRACE_S, on_away=lambda: told.append(None))
+    store.make()
+    assert await records.has_any()
+    assert not told
+    store.is_down = True
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await records.find("x")
+    assert len(told) == 1
+
+
 async def test_whether_there_are_keys(
     store: KeyStore, records: Records, mock_clock: trio.testing.MockClock
 ) -> None:

@@ -346,6 +346,17 @@ async def test_streams_go_on_without_the_store(
     assert spent(real)[0] == real.total(UsageQuery()).amount_units
 
 
+async def test_somebody_else_got_no_answer(autojump_clock: MockClock, ledger: Ledger, store: Flaky) -> None:
+    """An outage is noticed as soon as it is asked about, not at the next heartbeat."""
+    await heartbeat_seen(store)
+    store.is_down = True
+    await trio.sleep(0.1)
+    assert ledger.is_available
+    ledger.look_at_store()
+    await trio.sleep(0.1)
+    assert not ledger.is_available
+
+
 async def test_a_stream_that_ends_in_an_outage(
     autojump_clock: MockClock, ledger: Ledger, store: Flaky, real: SqlStore
 ) -> None:
