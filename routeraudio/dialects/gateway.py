@@ -142,6 +142,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return next((_value(piece) for piece in self.pieces if _is_model(piece, self.passage)), None) or None
 
 
+CHARGED_BY: Final = ("encoding", "sample_rate", "channels", "audio_format")
+"""Parameters that say how many bytes a second has, with one vendor or another (`providers.passages`)."""
+
 # What a request asks for.
 
 
@@ -193,12 +196,14 @@ def _problem(request: Request, is_general: bool, provider: str, path: str) -> Pr
 
 
 def _ambiguity(pieces: Sequence[str], provider: str) -> Problem | None:
-    """Of two models, which one counts is the vendor's secret, and what is allowed and charged depends on it."""
-    passage = PASSAGES[provider]
-    named = {_value(piece) for piece in pieces if _is_model(piece, passage)}
-    return (
-        Problem(400, f"parameter {passage.model_parameter}: given more than once") if len(named) > 1 else None
-    )
+    """What is allowed and charged depends on these; which of two counts, or in which case, is the vendor's secret."""
+    for name in (PASSAGES[provider].model_parameter, *CHARGED_BY):
+        alike = [piece for piece in pieces if _name(piece) == name]
+        if any(unquote_plus(piece.partition("=")[0]) != name for piece in alike):
+            return Problem(400, f"parameter {name}: write it in lower case")
+        if len({_value(piece) for piece in alike}) > 1:
+            return Problem(400, f"parameter {name}: given more than once")
+    return None
 
 
 def _is_model(piece: str, passage: Passage) -> bool:

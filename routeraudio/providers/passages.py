@@ -183,7 +183,17 @@ def _gradium_rate(name: object) -> int:
 
 
 def _gradium_meter(_handshake: Handshake) -> Meter:
-    return Meter(BY_THE_CLOCK, _reader(_GradiumText, _read_gradium), has_binary_audio=False)
+    is_set_up = False
+
+    def read(text: _GradiumText) -> Heard:
+        nonlocal is_set_up
+        heard = _read_gradium(text)
+        if heard.rate is not None:
+            heard = NOTHING if is_set_up else heard
+            is_set_up = True
+        return heard
+
+    return Meter(BY_THE_CLOCK, _reader(_GradiumText, read), has_binary_audio=False)
 
 
 GRADIUM: Final = Passage(
@@ -221,19 +231,21 @@ class _OpenAIText(msgspec.Struct):
 
 
 def _read_openai(text: _OpenAIText) -> Heard:
-    if bytes(text.type) == b'"session.update"':
+    # The second is the name that the beta had, with the format beside other members.
+    if bytes(text.type) in (b'"session.update"', b'"transcription_session.update"'):
         return Heard(rate=_openai_rate(_value(text.session)))
     return Heard(base64_bytes(text.audio))
 
 
 def _openai_rate(session: object) -> int | None:
     """What `session.update` makes of the format; None: it leaves it as it is."""
-    name = _member(session, "audio", "input", "format", "type")
+    name = _member(session, "audio", "input", "format", "type") or _member(session, "input_audio_format")
     if name is None:
         return None
-    if name == "audio/pcm":
+    if name in ("audio/pcm", "pcm16"):
         return pcm_rate(24_000)  # the only one there is
-    return 8000 if name in ("audio/pcmu", "audio/pcma") else BY_THE_CLOCK
+    is_g711 = name in ("audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw")
+    return 8000 if is_g711 else BY_THE_CLOCK
 
 
 def _check_openai(handshake: Handshake) -> str | None:

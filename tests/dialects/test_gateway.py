@@ -256,6 +256,13 @@ def test_subprotocols(target: str, offered: str, answered: str | None, passed_on
         ("/gateway/deepgram/v1/listen?model=a&model=b", 400),
         ("/gateway/deepgram/v1/listen?model=a&model=a", None),
         ("/gateway/elevenlabs/v1/speech-to-text/realtime?keyterms=a&keyterms=b", None),
+        # What is charged depends on these.
+        ("/gateway/deepgram/v1/listen?sample_rate=8000&sample_rate=192000", 400),
+        ("/gateway/deepgram/v1/listen?sample_rate=8000&sample_rate=8000", None),
+        ("/gateway/deepgram/v1/listen?encoding=mulaw&%65ncoding=linear16", 400),
+        ("/gateway/deepgram/v1/listen?MODEL=nova-2", 400),
+        ("/gateway/assemblyai/v3/ws?Sample_Rate=8000", 400),
+        ("/gateway/elevenlabs/v1/speech-to-text/realtime?audio_format=a&audio_format=b", 400),
     ],
 )
 def test_problems(target: str, status: int | None) -> None:

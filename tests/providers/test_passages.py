@@ -113,6 +113,25 @@ SIZED: list[tuple[str, Meter, list[Message], int]] = [
         1500,
     ),
     (
+        "openai, as in the beta",
+        meter("openai"),
+        [
+            '{"type":"transcription_session.update","session":{"input_audio_format":"g711_ulaw"}}',
+            append(bytes(8000)),
+        ],
+        1000,
+    ),
+    (
+        "gradium, two setups",
+        meter("gradium"),
+        [
+            '{"type":"setup","input_format":"ulaw_8000"}',
+            '{"type":"setup","input_format":"pcm_48000"}',
+            json.dumps({"type": "audio", "audio": b64(bytes(8000))}),
+        ],
+        1000,
+    ),
+    (
         "openai, a session without a format",
         meter("openai"),
         ['{"type":"session.update","session":{}}', append(bytes(48_000))],
