@@ -31,7 +31,16 @@ from routeraudio.dialects.base import (
     Request,
     Wish,
 )
-from routeraudio.dialects.parameters import Given, boolean, choice, integer, matching, number, query_pairs
+from routeraudio.dialects.parameters import (
+    Given,
+    boolean,
+    choice,
+    ignored,
+    integer,
+    matching,
+    number,
+    query_pairs,
+)
 from routeraudio.model.audio import CHANNELS_MAX, ENCODINGS, SAMPLE_RATES_HZ, AudioFormat, Encoding
 from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault
 from routeraudio.model.events import Event, Final, Partial, Raw, Summary, TurnEnd
@@ -284,7 +293,8 @@ _sample_rate.__doc__ = "one of " + ", ".join(map(str, SAMPLE_RATES_HZ)) + " (Hz)
 
 def _dialect(opening: Opening) -> Listen:
     options = opening.options
-    return Listen(options, opening.request_id, warnings(options) if options.summary else ())
+    advice = (*warnings(options), *ignored(opening.wish.unknown)) if options.summary else ()
+    return Listen(options, opening.request_id, advice)
 
 
 ENTRY: Constant = DialectEntry(

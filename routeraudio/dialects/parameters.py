@@ -37,6 +37,11 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
         raise BadRequest([invalid_parameter("query", problem)]) from exc
 
 
+def ignored(names: Sequence[str]) -> tuple[str, ...]:
+    """What to tell a client about parameters that nobody knows; see `Given.unknown`."""
+    return tuple(f"{name}: unknown here, has no effect" for name in names if name.isascii())
+
+
 class Given:
     """The parameters that came, and what was wrong with those taken so far."""
 

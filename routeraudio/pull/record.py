@@ -76,6 +76,8 @@ class Record(msgspec.Struct, kw_only=True):
     cycles: int = 0
     callbacks: int = 0
     """Made so far; each has its number."""
+    numbers_reserved: int = 0
+    """Numbers up to this one may have been used, also by a process that died before it could say so."""
     callbacks_sent: int = 0
     callbacks_failed: int = 0
     callbacks_dropped: int = 0

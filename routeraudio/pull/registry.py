@@ -1,8 +1,7 @@
 """Every task of this process, and the records of those that other processes have, or had.
 
 Restarts: a record whose process has ended without telling its owner is inherited at the next start, as failed, and its
-last callback is sent then. A callback that was delivered the moment the process died is delivered twice; its number
-tells.
+last callback is sent then. If that had been delivered the moment the process died, it comes twice.
 """
 
 import time

@@ -34,6 +34,9 @@ LEAVE_S: Final = 15.0
 REST_S: Final = 300.0
 """After the end, for callbacks that still wait before the last one."""
 
+NUMBERS: Final = 100
+"""Of callbacks, reserved at a time: what a number may jump by when a process dies."""
+
 SAVE_S: Final = 15.0
 """Between two copies of a running task's counters on the disk, for its status after a crash."""
 
@@ -206,7 +209,7 @@ class Post:
         on_full: Callable[[], None],
         save: Callable[[Record], Awaitable[None]],
     ) -> None:
-        self.outbox = Outbox(queue_bytes, on_full, first=record.callbacks + 1)
+        self.outbox = Outbox(queue_bytes, on_full, first=record.numbers_reserved + 1)
         self._record = record
         self._webhook = webhook
         self._save = save
@@ -229,6 +232,10 @@ class Post:
     async def _deliver_next(self) -> None:
         callback, scope = await self.outbox.next()
         record = self._record
+        if callback.number > record.numbers_reserved:
+            # On the disk before any of them is used: no two callbacks of a task share a number, whatever dies.
+            record.numbers_reserved += NUMBERS
+            await self._save(record)
         is_delivered = False
         with scope:
             is_delivered = await self._webhook.deliver(record, callback)

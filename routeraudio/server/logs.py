@@ -5,12 +5,15 @@ logger; libraries that print such things are silenced here.
 """
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
 from routeraudio.config.schema import Log
+from routeraudio.server.place import NUMBER
 
 _QUIET: Final = ("websockets", "trio-websocket", "hypercorn", "quart", "quart.app", "asyncio")
 """Their debug lines print URLs and headers, their error lines print exception texts."""
@@ -38,6 +41,21 @@ class _NoDescriptors(logging.Handler):
         structlog.get_logger(__name__).error("cannot_accept", why=(why or "unknown").lower())
 
 
+def _worker(environ: Mapping[str, str]) -> tuple[structlog.typing.Processor, ...]:
+    """Lines of one of several processes say which."""
+    number = environ.get(NUMBER)
+    if number is None:
+        return ()
+
+    def name_worker(
+        _logger: object, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        event.setdefault("worker", int(number))
+        return event
+
+    return (name_worker,)
+
+
 def configure(settings: Log) -> None:
     """Set up logging for the whole process."""
     for name in _QUIET:
@@ -52,6 +70,7 @@ def configure(settings: Log) -> None:
     )
     structlog.configure(
         processors=[
+            *_worker(os.environ),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,

@@ -42,7 +42,7 @@ PROVIDER_NAMES: Final = frozenset(PROVIDERS)
 DIALECT_NAMES: Final = frozenset({*(entry.name for entry in DIALECTS), "gateway", "pull"})
 CLOSE_CODES: Final = frozenset({str(int(code)) for code in CloseCode} | {"1001", "1005", "1006", "none"})
 """Those we send, and those that stand for a client that has gone."""
-ENDINGS: Final = frozenset({*get_args(ErrorCode), "ok", "client_gone"})
+ENDINGS: Final = frozenset({*get_args(ErrorCode), "ok", "client_gone", "restart"})
 
 DIAL_S: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 """A provider nearby answers within 50 ms, one overseas within 500; `limits.dial_s` is 10."""

@@ -13,6 +13,7 @@ import trio
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, Wish
+from routeraudio.dialects.parameters import ignored
 from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded
 from routeraudio.model.options import Options
 from routeraudio.policy.access import Principal
@@ -202,7 +203,7 @@ class Streaming:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        if advice := warnings(visit.options):
+        if advice := (*warnings(visit.options), *ignored(visit.wish.unknown)):
             accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
         limits = self.config.limits
         return await open_websocket(

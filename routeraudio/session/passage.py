@@ -343,7 +343,7 @@ class Passage:
     def _fault_ending(self, fault: Fault) -> Ending:
         is_ours = isinstance(fault, InternalFault) or fault.close_code is CloseCode.RESTART
         return Ending(
-            fault.code,
+            "restart" if fault.close_code is CloseCode.RESTART else fault.code,
             Close(close_code(fault), fault.message),
             Close(GOING_AWAY if is_ours else CloseCode.NORMAL),
             fault.message if fault.code == "provider_unreachable" else None,

@@ -277,4 +277,6 @@ def _ending(fault: Fault | ClientGone | None) -> str:
     """How a session ended, in one word for logs and the ledger."""
     if fault is None:
         return "ok"
-    return "client_gone" if isinstance(fault, ClientGone) else fault.code
+    if isinstance(fault, ClientGone):
+        return "client_gone"
+    return "restart" if fault.close_code is CloseCode.RESTART else fault.code

@@ -1,5 +1,6 @@
 """`/v1/listen`: the query parameters, as the router.audio API reference and our own additions have them."""
 
+import json
 import string
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,11 +10,12 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from routeraudio.dialects.base import BadRequest, Request, Wish
+from routeraudio.dialects.base import BadRequest, Opening, Request, Wish
 from routeraudio.dialects.listen import ENTRY, bad_request, parse
 from routeraudio.dialects.parameters import PARAMETERS_MAX
 from routeraudio.model.audio import ENCODINGS, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, invalid_parameter
+from routeraudio.model.events import Summary
 from routeraudio.providers.catalog import PROVIDERS
 
 CANARY = "canary-in-a-coal-mine"
@@ -318,3 +320,14 @@ def test_the_catalogue_line() -> None:
     assert ENTRY.name == "listen"
     assert ENTRY.paths == ("/v1/listen",)
     assert ENTRY.parse is parse
+
+
+def test_unknown_names_are_told() -> None:
+    """A misspelt parameter is no error, for newer clients' sake, and is told; text that may be a key is not."""
+    query = "provider=local&encoding=pcm_s16le&sample_rate=16000&summary=true&partial_result=true&"
+    query += "k" * 40
+    wish = parse(Request("/v1/listen", query, {}))
+    dialect = ENTRY.dialect(Opening(wish, wish.options, "request-1", lambda: 0.0))
+    (summary,) = dialect.event(Summary(0, 0, 0, 1))
+    assert isinstance(summary, str)
+    assert json.loads(summary)["warnings"] == ["partial_result: unknown here, has no effect"]

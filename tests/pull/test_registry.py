@@ -78,6 +78,8 @@ async def test_a_killed_daemons_task_has_failed(tmp_path: Path) -> None:
     async with open_world(state=tmp_path, hook=hook) as another_start:
         assert (await another_start.status(running.task_id))["state"] == "failed"
     assert [one.envelope["task_id"] for one in hook.finals] == [running.task_id]
+    numbers = [int(one.headers["x-routeraudio-number"]) for one in hook.callbacks]
+    assert sorted(set(numbers)) == numbers, "no number twice, whichever process used it"
     assert hook.finals[0].envelope["data"]["error"] == "the daemon was restarted"
     assert hook.finals[0].is_signed_for("config")
 

@@ -110,5 +110,5 @@ async def test_the_tab_is_closed_whatever_happens(autojump_clock: MockClock, is_
         await play.ends()
     (closing,) = tab.closings
     assert closing["audio_ms"] == 1000
-    assert closing["ending"] == ("rate_limited" if is_cancelled else "client_gone")
+    assert closing["ending"] == ("restart" if is_cancelled else "client_gone")
     assert is_cancelled == (play.client.close.code == CloseCode.RESTART)
