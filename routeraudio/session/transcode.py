@@ -1,19 +1,29 @@
 """The transcode stage: from the client's audio format to the one the adapter asked for."""
 
+import math
+
 import trio
 
 from routeraudio.audio.transcode import Transcoder
 from routeraudio.dialects.base import Command, Control
+from routeraudio.policy.pricing import CYCLE_S
 from routeraudio.session.ingest import PIECE_BYTES
 from routeraudio.session.link import Link
 
 
 class Transcode:
-    """Turns chunks into chunks and lets controls pass in their place among them."""
+    """Turns chunks into chunks and lets controls pass in their place among them.
+
+    No chunk that it hands on reaches over the border of two cycles: the first may be granted and the second not.
+    """
 
     def __init__(self, transcoder: Transcoder, target: Link[Command]) -> None:
         self._transcoder = transcoder
         self._target = target
+        audio = transcoder.target
+        # A container's bytes are no measure of time.
+        self._cycle_bytes = audio.bytes_per_second * CYCLE_S if audio.is_raw else math.inf
+        self._border_bytes = self._cycle_bytes
         self.pushed_bytes = 0
         """Handed on."""
 
@@ -30,11 +40,8 @@ class Transcode:
         """See `Link`. Must wait when the next stage is full."""
         if isinstance(command, bytes):
             transcoder = self._transcoder
-            # Written out: once per message.
-            has_room = True
-            if chunk := transcoder.push(command):
-                self.pushed_bytes += len(chunk)
-                has_room = self._target.push(chunk)
+            chunk = transcoder.push(command)
+            has_room = self._push(chunk) if chunk else True
             # After a long piece of work somebody else has a turn, and after the next one again.
             is_light = transcoder.is_passthrough or not (transcoder.has_more or len(command) >= PIECE_BYTES)
             return has_room and is_light
@@ -50,7 +57,12 @@ class Transcode:
         return self._transcoder.source_ms * bytes_on // self.pushed_bytes if self.pushed_bytes else 0
 
     def _push(self, chunk: bytes) -> bool:
-        if not chunk:
-            return True
+        while self.pushed_bytes + len(chunk) > self._border_bytes:
+            left_bytes = int(self._border_bytes) - self.pushed_bytes
+            if left_bytes:
+                self._target.push(chunk[:left_bytes])
+                chunk = chunk[left_bytes:]
+            self.pushed_bytes += left_bytes
+            self._border_bytes += self._cycle_bytes
         self.pushed_bytes += len(chunk)
-        return self._target.push(chunk)
+        return self._target.push(chunk) if chunk else True

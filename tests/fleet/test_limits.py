@@ -81,13 +81,10 @@ async def _budget_is_never_overdrawn(fleet: Fleet, counter: Counter) -> None:
 
 
 async def _spend(address: str, key: str, name: str) -> None:
-    """Send 30 s of audio at once, and be told that it was too much.
-
-    Its chunks end where cycles end: one that reaches beyond what is granted is sent whole.
-    """
+    """Send 30 s of audio at once, and be told that it was too much."""
     async with client(int(address.rpartition(":")[2]), f"{MULAW}&model={name}", {"x-api-key": key}) as caller:
-        for at in range(0, 240_000, 2000):
-            await caller.send((AUDIO * 4)[at : at + 2000])
+        for at in range(0, 240_000, 2400):
+            await caller.send((AUDIO * 4)[at : at + 2400])
         messages, code = await caller.rest()
         assert code == 1013
         assert "budget" in messages[-1]["error"]

@@ -1,5 +1,7 @@
 """The transcode stage: audio and controls in their order, and nothing behind the end."""
 
+from itertools import accumulate
+
 import pytest
 import trio
 
@@ -121,3 +123,18 @@ def test_positions_are_shares_of_what_was_handed_on() -> None:
         stage.step(chunk)
     assert stage.pushed_bytes == 4
     assert (stage.position_ms(4), stage.position_ms(2)) == (80, 40)
+
+
+@pytest.mark.parametrize("length", [20, 640, 9600, 160_000, 160_002, 500_000])
+def test_no_chunk_reaches_into_the_next_cycle(length: int) -> None:
+    """Whatever the client's messages, what is handed on ends where a cycle ends, and nothing is lost or changed."""
+    link, taken = collecting(room_bytes=10**9)
+    stage = Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link)
+    sound = bytes(range(256)) * 2500
+    for at in range(0, len(sound), length):
+        stage.step(sound[at : at + length])
+    link.drain()
+    chunks = [chunk for chunk in taken if isinstance(chunk, bytes)]
+    assert b"".join(chunks) == sound
+    assert {160_000, 320_000, 480_000, 640_000} <= set(accumulate(map(len, chunks)))
+    assert stage.pushed_bytes == len(sound)
