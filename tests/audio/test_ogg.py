@@ -1,4 +1,5 @@
 import subprocess
+import sys
 import zlib
 
 import pytest
@@ -238,5 +239,5 @@ def test_nothing_is_written_to_standard_error() -> None:
         "    codec = Codec(Header(name, 48000, 1, 0))\n"
         "    for _ in range(20): codec.decode(Packet(b'\\xfa\\x00\\xff\\xff', 960))\n"
     )
-    done = subprocess.run(["python", "-c", script], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

@@ -8,7 +8,7 @@ import trio
 
 from tests.fleet.counting import Counter, Heard, open_counter
 from tests.fleet.fleet import Fleet, open_fleet
-from tests.fleet.processes import Daemon
+from tests.fleet.processes import Daemon, is_ready
 from tests.fleet.races import told
 from tests.fleet.riding import Ride, Wish, ride
 from tests.fleet.storm import ledger_lines, toml, until_closed
@@ -39,6 +39,7 @@ async def test_database_restarts(tmp_path: Path) -> None:
         await trio.to_thread.run_sync(fleet.postgres.start)
         for node in fleet.nodes.values():
             await node.until_ready()
+        await _until_balanced(fleet)
         await _ride(rides, fleet, key, "early-late", 2.0)
         await counter.until_open(0)
         await until_closed(fleet, "early")
@@ -51,6 +52,13 @@ async def test_database_restarts(tmp_path: Path) -> None:
 async def _ride(rides: list[Ride], fleet: Fleet, key: str, name: str, seconds: float) -> None:
     port = int(fleet.address.rpartition(":")[2])
     rides.append(await ride(port, Wish(name=name, key=key, seconds=seconds)))
+
+
+async def _until_balanced(fleet: Fleet) -> None:
+    """Until the balancer has noticed too; it asks once a second."""
+    with trio.fail_after(PATIENCE_S):
+        while not await is_ready(fleet.address):  # noqa: ASYNC110  (of another process)
+            await trio.sleep(0.1)
 
 
 async def _until_unavailable(node: Daemon, headers: Mapping[str, str]) -> None:
