@@ -27,8 +27,11 @@ lint: .venv/.dev ## Check style and format
 types: .venv/.dev ## Check types
 	$(BIN)/mypy
 
-bench: .venv/.dev ## Measure the daemon against other proxies (takes minutes)
+bench: system .venv/.dev ## Measure the daemon against other proxies, and its parts (takes half an hour)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench audio
+	$(BIN)/python -m bench store
+	$(BIN)/python -m bench access
 
 fuzz: system .venv/.dev ## Decode 10,000 mutated files of each format
 	$(BIN)/python -m tests.audio.fuzz 10000
