@@ -1,15 +1,12 @@
 """Who is asking, whose credential goes upstream, and whether the key allows it."""
 
-import hmac
 import re
-from collections.abc import Mapping
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from routeraudio.model.errors import UpstreamFault, forbidden, unauthorized
-from routeraudio.policy.keys import PREFIX, Key, Restriction, Terms
+from routeraudio.policy.keys import Key, Restriction, Terms
 from routeraudio.providers import models
 from routeraudio.providers.base import Credential, Entry
 
@@ -183,45 +180,3 @@ def _check_may_bring(terms: Terms, wanted: Wanted) -> None:
         raise forbidden(f"this key may not be used with a {wanted.entry.title} key of your own beside it")
     if not wanted.own_provider_keys:
         raise forbidden(f"this daemon takes no {wanted.entry.title} keys from clients")
-
-
-def authenticate(
-    *,
-    key: str | None,
-    token: str | None,
-    entry: Entry,
-    hashes: Mapping[str, str],
-    stored: Credential | None,
-    own_provider_keys: bool,
-) -> Principal:
-    """Decide on a client's key without a store.
-
-    Args:
-        hashes: router keys by id, as `sha256:` and hexadecimal digits.
-        stored: the operator's credential for this provider.
-        own_provider_keys: whether clients may bring a provider's own key.
-
-    Raises:
-        ClientFault: no key, an unknown one, or one that may not do this.
-        UpstreamFault: a good key, but the operator has stored no credential for this provider.
-    """
-    wanted = Wanted(entry=entry, stored=stored, own_provider_keys=own_provider_keys, is_open=not hashes)
-    if key is not None:
-        check_characters(key)
-    if key is not None and key.startswith(PREFIX):
-        return admit(Holder(configured_key(_find(key, hashes))), None, wanted, 0)
-    if key is None and token is not None:
-        raise unauthorized("tokens are not enabled on this daemon; send a key as x-api-key or api_key")
-    return admit(None, key, wanted, 0)
-
-
-def _find(key: str, hashes: Mapping[str, str]) -> str:
-    """The id of ``key``. Looks at every entry, so that time tells nothing about which one was near."""
-    digest = "sha256:" + sha256(key.encode()).hexdigest()
-    found = None
-    for key_id, known in hashes.items():
-        if hmac.compare_digest(digest, known):
-            found = key_id
-    if found is None:
-        raise unauthorized("the router key is unknown here; check it, or create one")
-    return found
