@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from routeraudio import __version__
-from routeraudio.commands.trouble import DONE, FAILED, USAGE, Trouble, leaves
+from routeraudio.commands.errors import DONE, FAILED, USAGE, Trouble, leaves
 
 INTERRUPTED: Final = 130
 """What shells report for a command that Ctrl-C ended."""

@@ -16,32 +16,33 @@ import structlog
 import trio
 from quart_trio import QuartTrio
 
-from routeraudio import workers
+from routeraudio.api import health
+from routeraudio.api.app import create_app
+from routeraudio.api.hypercorn import HypercornServer
+from routeraudio.api.pull import PullApi
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config
+from routeraudio.edge.admission import Admission
+from routeraudio.edge.connection import ConnectionHandler
+from routeraudio.edge.listeners import inherited, names, open_listeners
+from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.engine.spawned import spawned
+from routeraudio.gateway.handler import GatewayHandler
 from routeraudio.model.errors import ConfigFault
-from routeraudio.pull import setup
-from routeraudio.server import logs, systemd, vitals
-from routeraudio.server.admission import Admission
-from routeraudio.server.app import create_app
-from routeraudio.server.board import Board
-from routeraudio.server.books import Books
-from routeraudio.server.door import Door
-from routeraudio.server.gateway import Gateway
-from routeraudio.server.health import Health, Memory
-from routeraudio.server.http import Http
-from routeraudio.server.listening import inherited, names, open_listeners
-from routeraudio.server.metrics import Metrics
-from routeraudio.server.place import ALONE, Place, die_with, place_of
-from routeraudio.server.pulls import Pulls
-from routeraudio.server.pulse import Pulse
-from routeraudio.server.streaming import Streaming
-from routeraudio.server.turns import Turns
+from routeraudio.observability import logs
+from routeraudio.observability.metrics import Metrics
+from routeraudio.persistence import Persistence
+from routeraudio.pull import factory
 from routeraudio.transport import host
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
 from routeraudio.transport.tls import server_context
+from routeraudio.workers import sd_notify, supervisor
+from routeraudio.workers.context import ALONE, Place, die_with, place_of
+from routeraudio.workers.fair_listener import FairListener
+from routeraudio.workers.heartbeat import Heartbeat
+from routeraudio.workers.load import Load, Memory
+from routeraudio.workers.shared_state import SharedState
 
 log = structlog.get_logger(__name__)
 
@@ -68,15 +69,17 @@ class Daemon:
         self._poller = poller
         self._place = place
         self._admission = Admission(config.limits, place.share(config.server.max_sessions))
-        self._board = Board.alone() if place.board is None else Board.at(place.board, place.number)
+        self._board = (
+            SharedState.alone() if place.board is None else SharedState.at(place.board, place.number)
+        )
         self._metrics = Metrics(self._board, worker=place.number)
-        self._health = Health(Memory(workers=place.workers))
-        self._books = Books(config, place.number)
-        self._pulse = Pulse(self._admission, self._board, self._metrics, self._health, self._books.ledger)
-        self._streaming = Streaming(
+        self._health = Load(Memory(workers=place.workers))
+        self._books = Persistence(config, place.number)
+        self._pulse = Heartbeat(self._admission, self._board, self._metrics, self._health, self._books.ledger)
+        self._streaming = StreamHandler(
             config, self._poller, self._admission, self._books.access, self._books.ledger, self._metrics
         )
-        self._gateway = Gateway(
+        self._gateway = GatewayHandler(
             self._streaming,
             self._poller,
             self._admission,
@@ -84,12 +87,12 @@ class Daemon:
             self._books.ledger,
             self._metrics,
         )
-        guard = setup.guard(config.pull)
+        guard = factory.guard(config.pull)
         # Looked up for each task: a reload may change the server's secret.
-        self._tasks = setup.registry(
+        self._tasks = factory.registry(
             config, guard, lambda account: self._books.access.secrets.webhook_secret(account)
         )
-        self._pulls = Pulls(
+        self._pulls = PullApi(
             self._tasks,
             self._books.access,
             self._books.ledger,
@@ -113,9 +116,9 @@ class Daemon:
         tls = _tls(self._config)
         shared = inherited(self._place.listening)
         listeners = shared or await open_listeners(server.bind, os.environ)
-        door = Door(
+        door = ConnectionHandler(
             self._streaming,
-            Http(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
+            HypercornServer(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
             self._admission,
             gateway=self._gateway,
             tls=tls,
@@ -128,7 +131,9 @@ class Daemon:
             await self._reach_engine(nursery)
             nursery.start_soon(self._pulse.run)
             doors: list[trio.abc.Listener[trio.SocketStream]] = (
-                [Turns(one, self._board, self._pulse.tell) for one in shared] if shared else [*listeners]
+                [FairListener(one, self._board, self._pulse.tell) for one in shared]
+                if shared
+                else [*listeners]
             )
             nursery.start_soon(partial(trio.serve_listeners, door.handle, doors))
             task_status.started(names(listeners))
@@ -177,7 +182,7 @@ class Daemon:
 
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        vitals.mount(app, self._pulse.standing, page)
+        health.mount(app, self._pulse.standing, page)
 
 
 async def serve(
@@ -194,8 +199,8 @@ def main(config_path: Path | None) -> int:
         logs.configure(config.log)
         _raise_descriptor_limit()
         place = place_of(os.environ)
-        if place is None and workers.count(config) > 1:
-            return workers.run(config, config_path)
+        if place is None and supervisor.count(config) > 1:
+            return supervisor.run(config, config_path)
         if place is not None:
             die_with(place.parent)
         host.run(partial(_main, config, config_path, place or ALONE))
@@ -220,7 +225,7 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
             gc.freeze()
             if place is ALONE:
                 log.info("listening", addresses=addresses)
-            systemd.notify(systemd.READY)
+            sd_notify.notify(sd_notify.READY)
             await _obey(signals, daemon, config_path)
             nursery.cancel_scope.cancel()
 
@@ -228,7 +233,7 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
 async def _started(nursery: trio.Nursery, daemon: Daemon, signals: AsyncIterator[int]) -> list[str]:
     """Where the daemon listens. Who is told to stop before stops at once: it may wait for its store for hours."""
     async with trio.open_nursery() as starting:
-        starting.start_soon(workers.when_told, signals, nursery.cancel_scope.cancel)
+        starting.start_soon(supervisor.when_told, signals, nursery.cancel_scope.cancel)
         addresses: list[str] = await nursery.start(daemon.run)
         starting.cancel_scope.cancel()
     return addresses
@@ -238,7 +243,7 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
     """SIGHUP reloads; the first SIGTERM or SIGINT drains, the second one ends at once. Returns when all is done."""
     while await anext(signals) == signal.SIGHUP:
         _reload(daemon, config_path)
-    systemd.notify(systemd.STOPPING)
+    sd_notify.notify(sd_notify.STOPPING)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_second_signal, signals, nursery.cancel_scope.cancel)
         await daemon.drain()
@@ -247,7 +252,7 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
 
 
 async def _second_signal(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    await workers.when_told(signals, lambda: log.warning("second_signal"))
+    await supervisor.when_told(signals, lambda: log.warning("second_signal"))
     stop()
 
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.server.fakes import free_port
+from tests.edge.fakes import free_port
 
 PATIENCE_S = 60.0
 """Ends a test that hangs."""

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from routeraudio.commands.trouble import DONE, usage
+from routeraudio.commands.errors import DONE, usage
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import ConfigFault

@@ -11,10 +11,10 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from routeraudio.commands.desk import open_desk, pairs, split
-from routeraudio.commands.trouble import DONE, usage
+from routeraudio.auth.key_admin import Made, Raw, view, view_made
+from routeraudio.commands.admin_store import open_desk, pairs, split
+from routeraudio.commands.errors import DONE, usage
 from routeraudio.policy.keys import Key, Priority
-from routeraudio.server.keyring import Made, Raw, view, view_made
 
 NONE: Final = "none"
 """Takes a limit away."""

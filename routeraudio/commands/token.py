@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from routeraudio.commands.desk import ACTOR, open_desk, pairs, split
-from routeraudio.commands.trouble import DONE
+from routeraudio.auth.key_admin import Raw
+from routeraudio.auth.token_issuer import coin, view
+from routeraudio.commands.admin_store import ACTOR, open_desk, pairs, split
+from routeraudio.commands.errors import DONE
 from routeraudio.policy.access import check_usable, configured_key
 from routeraudio.policy.keys import Key
 from routeraudio.policy.tokens import TTL_S, Minted
-from routeraudio.server.coining import coin, view
-from routeraudio.server.keyring import Raw
-from routeraudio.store.base import Audit, Store
+from routeraudio.store.contract import Audit, Store
 
 
 def token(

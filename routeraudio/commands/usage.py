@@ -10,10 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from routeraudio.commands.desk import open_desk
-from routeraudio.commands.trouble import DONE
-from routeraudio.commands.trouble import usage as misuse
-from routeraudio.server.report import SUMS, Report, parse, read, sums, view
+from routeraudio.api.usage_report import SUMS, Report, parse, read, sums, view
+from routeraudio.commands.admin_store import open_desk
+from routeraudio.commands.errors import DONE
+from routeraudio.commands.errors import usage as misuse
 
 
 def usage(

@@ -67,7 +67,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     own_provider_keys: bool = True
     """Clients may bring a provider's own key."""
     token_secret: Secret | None = None
-    """Lines for `policy.secrets`. After loading they are here wherever they came from. None: see `server.secrets`."""
+    """Lines for `policy.secrets`. Set after loading, whatever the source. None: see `auth.server_secret`."""
     token_secret_file: str | None = None
     token_secret_env: str | None = None
     admin_key: Secret | None = None

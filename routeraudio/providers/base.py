@@ -3,7 +3,7 @@
 An adapter translates one upstream connection of one session. It is a synchronous object: it is never handed a
 socket, a clock or a task. The session's relay drives it:
 
-    adapter = entry.adapter(leg)
+    adapter = entry.adapter(config)
     dial()                          → where to connect
     opened()                        → messages to send first
     audio(chunk) / finalize()       → messages to send
@@ -51,7 +51,7 @@ class Credential(msgspec.Struct, frozen=True):
         return [("is_clients_own", self.is_clients_own)]
 
 
-class Leg(msgspec.Struct, frozen=True, kw_only=True):
+class AdapterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What one upstream connection of a session is made from."""
 
     options: Options
@@ -177,7 +177,7 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
-class SaysNoEnd(Protocol):
+class EndsOnSilence(Protocol):
     """What an adapter has besides, whose vendor neither says an end nor closes after its last words."""
 
     def quiet_s(self) -> float | None:
@@ -199,7 +199,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The vendor ends a connection after this long, whatever is said: sessions are moved to a new one in time."""
     pace: Pace | None = None
     """None: audio may come as fast as the vendor reads."""
-    adapter: Callable[[Leg], Adapter]
+    adapter: Callable[[AdapterConfig], Adapter]
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.
 

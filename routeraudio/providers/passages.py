@@ -10,14 +10,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from routeraudio.providers.passage import (
+from routeraudio.providers.native import (
     BY_THE_CLOCK,
     NOTHING,
     UNREADABLE,
+    AudioCounter,
     Handshake,
     Heard,
-    Meter,
-    Passage,
+    NativeProtocol,
     base64_bytes,
     pcm_rate,
 )
@@ -62,21 +62,23 @@ def _member(holder: object, *names: str) -> Any:
 # AssemblyAI: binary audio, described by the query. `token` and `Authorization` without a scheme.
 
 
-def _assemblyai_meter(handshake: Handshake) -> Meter:
+def _assemblyai_meter(handshake: Handshake) -> AudioCounter:
     bytes_per_sample = {"pcm_s16le": 2, "pcm_mulaw": 1}.get(handshake.parameter("encoding", "pcm_s16le"))
     if bytes_per_sample is None:
-        return Meter(BY_THE_CLOCK)
-    return Meter(pcm_rate(handshake.parameter("sample_rate", "16000"), bytes_per_sample=bytes_per_sample))
+        return AudioCounter(BY_THE_CLOCK)
+    return AudioCounter(
+        pcm_rate(handshake.parameter("sample_rate", "16000"), bytes_per_sample=bytes_per_sample)
+    )
 
 
-ASSEMBLYAI: Final = Passage(
+ASSEMBLYAI: Final = NativeProtocol(
     default_path="/v3/ws",
     paths=re.compile(r"/v3/ws"),
     key_header="authorization",
     headers=USER_AGENT | {"assemblyai-version"},
     model_parameter="speech_model",
     meter=_assemblyai_meter,
-    farewell=lambda _: '{"type":"Terminate"}',
+    end_of_audio=lambda _: '{"type":"Terminate"}',
     refusal=lambda _, message: _json({"error": message}),
 )
 
@@ -86,16 +88,16 @@ ASSEMBLYAI: Final = Passage(
 _DEEPGRAM_SAMPLES: Final = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
 
 
-def _deepgram_meter(handshake: Handshake) -> Meter:
+def _deepgram_meter(handshake: Handshake) -> AudioCounter:
     bytes_per_sample = _DEEPGRAM_SAMPLES.get(handshake.parameter("encoding"))
     if bytes_per_sample is None:
-        return Meter(BY_THE_CLOCK)
+        return AudioCounter(BY_THE_CLOCK)
     rate = pcm_rate(
         handshake.parameter("sample_rate"),
         bytes_per_sample=bytes_per_sample,
         channels=handshake.parameter("channels", "1"),
     )
-    return Meter(rate)
+    return AudioCounter(rate)
 
 
 _DEEPGRAM_CODES: Final = {
@@ -106,7 +108,7 @@ _DEEPGRAM_CODES: Final = {
 }
 
 
-DEEPGRAM: Final = Passage(
+DEEPGRAM: Final = NativeProtocol(
     default_path="/v1/listen",
     paths=re.compile(r"/v[12]/listen"),
     key_header="authorization",
@@ -114,7 +116,7 @@ DEEPGRAM: Final = Passage(
     headers=USER_AGENT | {"x-deepgram-session-id"},
     model_parameter="model",
     meter=_deepgram_meter,
-    farewell=lambda _: '{"type":"CloseStream"}',
+    end_of_audio=lambda _: '{"type":"CloseStream"}',
     refusal=lambda status, message: _json(
         {"err_code": _DEEPGRAM_CODES.get(status, HTTPStatus(status).phrase), "err_msg": message}
     ),
@@ -133,7 +135,7 @@ _ELEVENLABS_HZ: Final = {str(hz).encode(): hz for hz in (8000, 16000, 22050, 240
 """As they stand in messages. Another one is not believed."""
 
 
-def _elevenlabs_meter(handshake: Handshake) -> Meter:
+def _elevenlabs_meter(handshake: Handshake) -> AudioCounter:
     encoding, _, hz = handshake.parameter("audio_format", "pcm_16000").partition("_")
     bytes_per_sample = {"pcm": 2, "ulaw": 1}.get(encoding, 0)
     usual = pcm_rate(hz, bytes_per_sample=bytes_per_sample)
@@ -142,10 +144,10 @@ def _elevenlabs_meter(handshake: Handshake) -> Meter:
         said = _ELEVENLABS_HZ.get(bytes(text.sample_rate), 0) * bytes_per_sample
         return Heard(base64_bytes(text.audio_base_64), said or usual)
 
-    return Meter(usual, _reader(_ElevenLabsText, read), has_binary_audio=False)
+    return AudioCounter(usual, _reader(_ElevenLabsText, read), has_binary_audio=False)
 
 
-ELEVENLABS: Final = Passage(
+ELEVENLABS: Final = NativeProtocol(
     default_path="/v1/speech-to-text/realtime",
     paths=re.compile(r"/v1/speech-to-text/realtime"),
     key_header="xi-api-key",
@@ -182,7 +184,7 @@ def _gradium_rate(name: object) -> int:
     return pcm_rate(hz, bytes_per_sample=1) if encoding in ("ulaw", "mulaw", "alaw") else BY_THE_CLOCK
 
 
-def _gradium_meter(_handshake: Handshake) -> Meter:
+def _gradium_meter(_handshake: Handshake) -> AudioCounter:
     is_set_up = False
 
     def read(text: _GradiumText) -> Heard:
@@ -193,16 +195,16 @@ def _gradium_meter(_handshake: Handshake) -> Meter:
             is_set_up = True
         return heard
 
-    return Meter(BY_THE_CLOCK, _reader(_GradiumText, read), has_binary_audio=False)
+    return AudioCounter(BY_THE_CLOCK, _reader(_GradiumText, read), has_binary_audio=False)
 
 
-GRADIUM: Final = Passage(
+GRADIUM: Final = NativeProtocol(
     default_path="/api/speech/asr",
     paths=re.compile(r"/api/speech/asr"),
     key_header="x-api-key",
     headers=USER_AGENT | {"x-api-source"},
     meter=_gradium_meter,
-    farewell=lambda _: '{"type":"end_of_stream"}',
+    end_of_audio=lambda _: '{"type":"end_of_stream"}',
     # As the vendor's REST side answers.
     refusal=lambda status, message: f"error from server {1008 if status < 500 else 1011}: {message}".encode(),
     refusal_type="text/plain",
@@ -211,12 +213,12 @@ GRADIUM: Final = Passage(
 
 # The local engine: our own.
 
-LOCAL: Final = Passage(
+LOCAL: Final = NativeProtocol(
     default_path="/v1/recognise",
     paths=re.compile(r"/v1/recognise"),
     key_header="authorization",
-    meter=lambda handshake: Meter(pcm_rate(handshake.parameter("sample_rate", "16000"))),
-    farewell=lambda _: '{"type":"finish"}',
+    meter=lambda handshake: AudioCounter(pcm_rate(handshake.parameter("sample_rate", "16000"))),
+    end_of_audio=lambda _: '{"type":"finish"}',
     refusal=lambda _, message: _json({"error": message}),
 )
 
@@ -257,11 +259,11 @@ def _check_openai(handshake: Handshake) -> str | None:
     return None
 
 
-def _openai_meter(_handshake: Handshake) -> Meter:
-    return Meter(pcm_rate(24_000), _reader(_OpenAIText, _read_openai), has_binary_audio=False)
+def _openai_meter(_handshake: Handshake) -> AudioCounter:
+    return AudioCounter(pcm_rate(24_000), _reader(_OpenAIText, _read_openai), has_binary_audio=False)
 
 
-OPENAI: Final = Passage(
+OPENAI: Final = NativeProtocol(
     default_path="/v1/realtime",
     paths=re.compile(r"/v1/realtime"),
     key_header="authorization",
@@ -309,7 +311,7 @@ def _read_soniox(start: _SonioxStart) -> Heard:
     return Heard(rate=pcm_rate(hz, bytes_per_sample=bytes_per_sample, channels=channels))
 
 
-def _soniox_meter(_handshake: Handshake) -> Meter:
+def _soniox_meter(_handshake: Handshake) -> AudioCounter:
     started = False
 
     def read(start: _SonioxStart) -> Heard:
@@ -318,10 +320,10 @@ def _soniox_meter(_handshake: Handshake) -> Meter:
         started = True
         return heard
 
-    return Meter(BY_THE_CLOCK, _reader(_SonioxStart, read))
+    return AudioCounter(BY_THE_CLOCK, _reader(_SonioxStart, read))
 
 
-SONIOX: Final = Passage(
+SONIOX: Final = NativeProtocol(
     default_path="/transcribe-websocket",
     paths=re.compile(r"/transcribe-websocket"),
     key_header="authorization",
@@ -329,7 +331,7 @@ SONIOX: Final = Passage(
     key_member="api_key",
     headers=USER_AGENT,
     meter=_soniox_meter,
-    farewell=lambda _: "",
+    end_of_audio=lambda _: "",
     refusal=lambda status, message: _json(
         {"error_code": status, "error_type": _snake(status), "error_message": message}
     ),
@@ -362,14 +364,14 @@ def _speechmatics_rate(audio_format: object) -> int:
     return pcm_rate(str(_member(audio_format, "sample_rate")), bytes_per_sample=bytes_per_sample)
 
 
-SPEECHMATICS: Final = Passage(
+SPEECHMATICS: Final = NativeProtocol(
     default_path="/v2",
     paths=re.compile(r"/v2/?|/v2/(?!agent\b)[A-Za-z_-]{2,16}"),  # the old SDK appends the language
     key_header="authorization",
     key_scheme="Bearer ",
     headers=USER_AGENT | {"x-request-id"},
-    meter=lambda _: Meter(BY_THE_CLOCK, _reader(_SpeechmaticsText, _read_speechmatics)),
-    farewell=lambda binaries: f'{{"message":"EndOfStream","last_seq_no":{binaries}}}',
+    meter=lambda _: AudioCounter(BY_THE_CLOCK, _reader(_SpeechmaticsText, _read_speechmatics)),
+    end_of_audio=lambda binaries: f'{{"message":"EndOfStream","last_seq_no":{binaries}}}',
     refusal=lambda _, message: message.encode(),  # not documented; plain words, a guess
     refusal_type="text/plain",
 )
@@ -377,7 +379,7 @@ SPEECHMATICS: Final = Passage(
 
 # Vachana: binary audio, everything else in headers.
 
-VACHANA: Final = Passage(
+VACHANA: Final = NativeProtocol(
     default_path="/stt/v3/stream",
     paths=re.compile(r"/stt/v3(/stream)?"),
     key_header="x-api-key-id",
@@ -390,14 +392,14 @@ VACHANA: Final = Passage(
         "x-api-request-id",
         "preferred_language",
     },
-    meter=lambda handshake: Meter(pcm_rate(handshake.headers.get("x-sample-rate", "16000"))),
+    meter=lambda handshake: AudioCounter(pcm_rate(handshake.headers.get("x-sample-rate", "16000"))),
     refusal=lambda status, message: _json(
         {"detail": {"error_code": _snake(status).upper(), "message": message, "status_code": status}}
     ),
 )
 
 
-PASSAGES: Final[dict[str, Passage]] = {
+PASSAGES: Final[dict[str, NativeProtocol]] = {
     "assemblyai": ASSEMBLYAI,
     "deepgram": DEEPGRAM,
     "elevenlabs": ELEVENLABS,

@@ -23,12 +23,12 @@ from routeraudio.model.errors import Fault
 from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Ready, TurnEnd, Usage, moved
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter, Pace
-from routeraudio.session.charge import Charge
+from routeraudio.session.audio_meter import AudioMeter
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.link import Link
+from routeraudio.session.observer import Arrivals, Observer
 from routeraudio.session.streams import Dialler
 from routeraudio.session.upstream import Upstream
-from routeraudio.session.watch import Arrivals, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class Relay:
 
     Args:
         source: what the audio comes from; a container has to begin anew for a new connection.
-        charge: counts what is sent, and says how far it may go.
+        audio_meter: counts what is sent, and says how far it may go.
         watch: is told about connections.
         arrivals: is told about texts.
         title: the provider as people write it.
@@ -86,7 +86,7 @@ class Relay:
         "_another",
         "_arrivals",
         "_audio_format",
-        "_charge",
+        "_audio_meter",
         "_current",
         "_current_since_s",
         "_deliver",
@@ -98,6 +98,7 @@ class Relay:
         "_leaving",
         "_limits",
         "_next",
+        "_observer",
         "_offset_ms",
         "_old",
         "_old_offset_ms",
@@ -108,7 +109,6 @@ class Relay:
         "_session_s",
         "_source",
         "_title",
-        "_watch",
         "connections",
         "finalised_ms",
         "link",
@@ -123,8 +123,8 @@ class Relay:
         limits: Limits,
         *,
         source: Transcoder,
-        charge: Charge,
-        watch: Watch,
+        audio_meter: AudioMeter,
+        observer: Observer,
         arrivals: Arrivals,
         title: str,
         is_raw: bool,
@@ -136,8 +136,8 @@ class Relay:
         self._deliver = deliver
         self._limits = limits
         self._source = source
-        self._charge = charge
-        self._watch = watch
+        self._audio_meter = audio_meter
+        self._observer = observer
         self._arrivals = arrivals
         self._title = title
         self._is_raw = is_raw
@@ -181,12 +181,12 @@ class Relay:
     def step(self, command: Command) -> bool:
         """See `Link`. Must wait while the provider does not read, and for the grant of the next cycle."""
         if isinstance(command, bytes):
-            if self._charge.is_cut:
+            if self._audio_meter.is_cut:
                 return True
             self.sent_bytes += len(command)
             if self._pause is not None:
                 self._listen_for_pause(command, self._pause)
-            may_go_on = self._charge.sent(self.sent_bytes)
+            may_go_on = self._audio_meter.sent(self.sent_bytes)
             goes_on = self._current.take(command) and may_go_on
             return goes_on if self._pace is None else goes_on and self._ahead_s() == 0.0
         if command is Control.FINISH:
@@ -201,11 +201,11 @@ class Relay:
         """
         await self._current.ready()
         if self._dialled_s is not None:
-            self._watch.ready(trio.current_time() - self._dialled_s)
+            self._observer.ready(trio.current_time() - self._dialled_s)
             self._dialled_s = None
             self._current_since_s = trio.current_time()
         await self._current.flushed()
-        await self._charge.room()
+        await self._audio_meter.room()
         await trio.sleep(self._ahead_s())
 
     async def run(self) -> None:
@@ -216,7 +216,7 @@ class Relay:
         """
         opened_s = self._dialled_s = trio.current_time()
         await self._current.open(self._dial)
-        self._watch.dialled(trio.current_time() - opened_s)
+        self._observer.dialled(trio.current_time() - opened_s)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.link.run)
             if self._session_s is not None and self._another is not None:

@@ -15,7 +15,7 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Finished, Raw, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
-from routeraudio.providers.base import Adapter, SaysNoEnd
+from routeraudio.providers.base import Adapter, EndsOnSilence
 from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
 
 LAST_WORDS_FACTOR = 12
@@ -128,7 +128,7 @@ class Upstream:
             await self._sleep_until(math.inf if due_s is None else due_s)
         self._wake = trio.Event()
         began_s = trio.current_time()
-        if isinstance(self.adapter, SaysNoEnd):
+        if isinstance(self.adapter, EndsOnSilence):
             await self._await_quiet(self.adapter, began_s)
         while not self.is_over and self._is_progressing(began_s):
             self._has_said_more = False
@@ -218,7 +218,7 @@ class Upstream:
         if self._crash is not None:
             raise self._crash
 
-    async def _await_quiet(self, adapter: SaysNoEnd, began_s: float) -> None:
+    async def _await_quiet(self, adapter: EndsOnSilence, began_s: float) -> None:
         """Until the vendor has been silent for as long as its adapter says; or owes text for too long."""
         assert self._stream is not None
         self._awaits_quiet = True

@@ -13,12 +13,12 @@ from typing import Any
 import jwt
 import pytest
 
+from routeraudio.auth.server_secret import open_secrets
 from routeraudio.cli import KEYS, main
 from routeraudio.config.loading import load
 from routeraudio.policy.tokens import verify
-from routeraudio.server.secrets import open_secrets
-from routeraudio.store.base import Mark, Node, Opened, Opening
 from routeraudio.store.connect import open_store
+from routeraudio.store.contract import Mark, Node, Opened, Opening
 
 PATIENCE_S = 120
 

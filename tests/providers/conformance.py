@@ -28,7 +28,7 @@ from routeraudio.model.events import (
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import models
-from routeraudio.providers.base import Adapter, Credential, Entry, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 
 from .conversations.script import Closes, Conversation, Finalizes, Finishes, Says, Sends, Step
 
@@ -47,7 +47,7 @@ class Play:
     ) -> None:
         self.options: Options = msgspec.structs.replace(conversation.options, **changes)
         self.offset_ms = offset_ms
-        self.adapter: Adapter = entry.adapter(leg(entry, self.options, offset_ms))
+        self.adapter: Adapter = entry.adapter(adapter_config(entry, self.options, offset_ms))
         self._ends_empty = conversation.ends_empty
         self.events: list[Event] = []
         self.audio_in = bytearray()
@@ -121,10 +121,10 @@ class Play:
         check_events(self.events, from_ms=self.offset_ms, to_ms=self.offset_ms + audio_ms)
 
 
-def leg(entry: Entry, options: Options, offset_ms: int = 0) -> Leg:
+def adapter_config(entry: Entry, options: Options, offset_ms: int = 0) -> AdapterConfig:
     """One connection to the vendor, with a key of the client's own where the vendor wants one."""
     credential = Credential(SECRET, is_clients_own=True) if entry.needs_key else None
-    return Leg(options=options, url=entry.default_url, credential=credential, offset_ms=offset_ms)
+    return AdapterConfig(options=options, url=entry.default_url, credential=credential, offset_ms=offset_ms)
 
 
 def check_events(events: Sequence[Event], *, from_ms: int, to_ms: int) -> None:
@@ -349,9 +349,9 @@ def check_ticks(entry: Entry, conversation: Conversation) -> None:
 def check_dial(entry: Entry, conversation: Conversation) -> None:
     """The address is below the configured one, fit for a request line, the same each time, and hides the key."""
     for base in (entry.default_url, "wss://host.example:9000/some/prefix", "ws://127.0.0.1:1/"):
-        its_leg = msgspec.structs.replace(leg(entry, conversation.options), url=base)
-        dial = entry.adapter(its_leg).dial()
-        assert dial == entry.adapter(its_leg).dial()
+        its_config = msgspec.structs.replace(adapter_config(entry, conversation.options), url=base)
+        dial = entry.adapter(its_config).dial()
+        assert dial == entry.adapter(its_config).dial()
         assert dial.url.startswith(base.rstrip("/"))
         assert "//" not in dial.url.split("://", 1)[1].split("?")[0]
         assert dial.url.isascii()

@@ -9,7 +9,7 @@ from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Partial, Ready, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Adapter, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig
 from routeraudio.providers.local import CAPABILITIES, ENTRY
 
 OPTIONS = Options(provider="local", audio=PCM_16K_MONO, partial_results=True)
@@ -35,7 +35,7 @@ CONVERSATION: tuple[tuple[str, tuple[Event, ...]], ...] = (
 
 def adapter(offset_ms: int = 0, url: str = ENTRY.default_url, **changes: Any) -> Adapter:
     options = msgspec.structs.replace(OPTIONS, **changes)
-    return ENTRY.adapter(Leg(options=options, url=url, offset_ms=offset_ms))
+    return ENTRY.adapter(AdapterConfig(options=options, url=url, offset_ms=offset_ms))
 
 
 def finishing(offset_ms: int = 0, **changes: Any) -> Adapter:

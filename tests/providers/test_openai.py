@@ -15,11 +15,11 @@ from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Ready, TurnEnd, Usage
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.models import load
 from routeraudio.providers.openai import ENTRY
-from routeraudio.providers.openai_session import LISTED, LIVE, MULAW, check
-from routeraudio.providers.openai_wire import APPEND_BYTES_MAX
+from routeraudio.providers.openai.messages import APPEND_BYTES_MAX
+from routeraudio.providers.openai.request import LISTED, LIVE, MULAW, check
 
 from .conversations.openai import (
     PCM_24K,
@@ -48,8 +48,10 @@ def wishes(**changes: Any) -> Options:
 def adapter(*, key: str | None = KEY, is_clients_own: bool = True, offset_ms: int = 0, **changes: Any) -> Any:
     """A session before anything was said. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_clients_own)
-    leg = Leg(options=wishes(**changes), url=ENTRY.default_url, credential=credential, offset_ms=offset_ms)
-    return ENTRY.adapter(leg)
+    config = AdapterConfig(
+        options=wishes(**changes), url=ENTRY.default_url, credential=credential, offset_ms=offset_ms
+    )
+    return ENTRY.adapter(config)
 
 
 def ready(*, audio_ms: int = 0, **changes: Any) -> Any:
@@ -108,12 +110,12 @@ def failure(events: Any) -> Any:
 
 def test_the_address_has_the_intent_and_no_model() -> None:
     """With `model` in the query it would be a conversation; without `intent` too."""
-    leg = Leg(
+    config = AdapterConfig(
         options=wishes(model=TURNS),
         url="wss://host:9/prefix/",
         credential=Credential(KEY, is_clients_own=True),
     )
-    dial = ENTRY.adapter(leg).dial()
+    dial = ENTRY.adapter(config).dial()
     assert dial.url == "wss://host:9/prefix/v1/realtime?intent=transcription"
     assert dial.headers == (("Authorization", f"Bearer {KEY}"),)
     assert dial.subprotocols == ()

@@ -14,17 +14,17 @@ from routeraudio.audio.transcode import Transcoder, transcoder
 from routeraudio.model.errors import Fault
 from routeraudio.model.message import Message
 from routeraudio.providers.base import Adapter, Dial
-from routeraudio.session.charge import Charge
+from routeraudio.session.audio_meter import AudioMeter
+from routeraudio.session.credit import UnlimitedCredit
+from routeraudio.session.observer import Arrivals, NullObserver, Observer
 from routeraudio.session.streams import Closed, Listener
-from routeraudio.session.tab import NoTab
-from routeraudio.session.watch import Arrivals, NoWatch, Watch
 
 CLOSE_S = 2.0
 """How long a fake waits for the peer's part of the closing, unless told otherwise."""
 
 
 class FakeTab:
-    """A tab that grants what the test says."""
+    """A credit that grants what the test says."""
 
     def __init__(self, granted: float) -> None:
         self.granted = granted
@@ -63,8 +63,8 @@ class Unwatched(TypedDict):
     """What a relay has besides."""
 
     source: Transcoder
-    charge: Charge
-    watch: Watch
+    audio_meter: AudioMeter
+    observer: Observer
     arrivals: Arrivals
 
 
@@ -73,9 +73,9 @@ def unwatched(adapter: Adapter) -> Unwatched:
     audio = adapter.audio_format
     return {
         "source": transcoder(audio, audio),
-        "charge": Charge(NoTab(), audio, position_ms=lambda _: 0, on_refused=lambda _: None),
-        "watch": NoWatch(),
-        "arrivals": Arrivals(audio, NoWatch()),
+        "charge": AudioMeter(UnlimitedCredit(), audio, position_ms=lambda _: 0, on_refused=lambda _: None),
+        "watch": NullObserver(),
+        "arrivals": Arrivals(audio, NullObserver()),
     }
 
 

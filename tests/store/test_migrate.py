@@ -7,9 +7,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from routeraudio.store import migrate, schema
-from routeraudio.store.base import NewerSchema, StoreUnavailable
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import NewerSchema, StoreUnavailable
+from routeraudio.store.sql import migrate, schema
+from routeraudio.store.sql.store import SqlStore
 from tests.store.conftest import Open
 from tests.store.world import add_key, execute
 

@@ -1,0 +1,1 @@
+"""Floor 5: REST calls and pages (Quart-Trio, served by Hypercorn)."""

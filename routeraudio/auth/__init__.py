@@ -1,0 +1,1 @@
+"""Floor 4: who a client is and what it may do: router keys, tokens, provider keys."""

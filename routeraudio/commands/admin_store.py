@@ -1,0 +1,81 @@
+"""What the commands of administration share: the store of a configuration, whether or not a daemon runs on it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from routeraudio.auth.key_admin import KeyAdmin, NoSuchKey
+from routeraudio.auth.server_secret import open_secrets
+from routeraudio.commands.check_config import checked
+from routeraudio.commands.errors import Trouble, usage
+from routeraudio.config.schema import Config, store_url
+from routeraudio.config.state import is_in_memory
+from routeraudio.model.errors import ConfigFault, Fault
+from routeraudio.policy.secrets import Secrets
+from routeraudio.store.contract import NewerSchema, Store, StoreUnavailable
+from routeraudio.store.selection import open_shelf
+
+ACTOR: Final = "cli"
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """An open store, and what is needed to work on it."""
+
+    config: Config
+    secrets: Secrets
+    store: Store
+
+    @property
+    def keyring(self) -> KeyAdmin:
+        """The store's keys."""
+        return KeyAdmin(self.store, self.secrets, actor=ACTOR, wall=time.time)
+
+
+@contextmanager
+def open_desk(config: Path | None) -> Iterator[Desk]:
+    """The store that the daemon of this configuration uses.
+
+    Raises:
+        Trouble: whatever goes wrong in the block that a person can do something about.
+    """
+    loaded = checked(config)
+    if is_in_memory(store_url(loaded.store)):
+        raise usage("store.url: this store is in the daemon's memory, where no command can reach it")
+    try:
+        secrets = open_secrets(loaded)
+        store = open_shelf(loaded)
+        try:
+            store.migrate()
+            yield Desk(loaded, secrets, store)
+        finally:
+            store.close()
+    except (ConfigFault, NewerSchema, Fault) as fault:
+        raise usage(str(fault)) from None
+    except NoSuchKey:
+        raise usage("there is no key of that id; routeraudio keys list shows all") from None
+    except StoreUnavailable as fault:
+        raise Trouble(str(fault)) from None
+
+
+def pairs(texts: list[str]) -> dict[str, object]:
+    """`name=value` texts as a dictionary.
+
+    Raises:
+        Trouble: one has no `=`.
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, is_there, value = text.partition("=")
+        if not (name and is_there):
+            raise usage(f"--metadata: expected name=value, got {text!r}")
+        found[name] = value
+    return found
+
+
+def split(text: str | None) -> list[str] | None:
+    """Names with commas between; None stays None."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
