@@ -21,6 +21,7 @@ from routeraudio.api import health
 from routeraudio.api.app import create_app
 from routeraudio.api.hypercorn import HypercornServer
 from routeraudio.api.pull import PullApi
+from routeraudio.config import running
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Pull, Server, Store
 from routeraudio.edge.admission import Admission
@@ -224,6 +225,7 @@ def main(config_path: Path | None) -> int:
     try:
         config = load(config_path, os.environ)
         logs.configure(config.log)
+        running.record(config_path, os.environ)
         _raise_descriptor_limit()
         place = place_of(os.environ)
         if place is None and supervisor.count(config) > 1:
