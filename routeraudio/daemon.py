@@ -174,7 +174,7 @@ class Daemon:
             if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         self._streaming.configure(config)
-        self._books.access.configure(config)
+        self._books.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.engine import make_url
 
 from routeraudio.auth.key_admin import KeyAdmin, NoSuchKey
-from routeraudio.auth.server_secret import open_secrets
+from routeraudio.auth.server_secret import check_secret, open_secrets
 from routeraudio.commands.check_config import checked
 from routeraudio.commands.errors import Trouble, usage
 from routeraudio.config.running import State, find_state, hand_over
@@ -46,8 +46,7 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
     Raises:
         Trouble: whatever goes wrong in the block that a person can do something about.
     """
-    service = find_state(config, os.environ, is_root=os.geteuid() == 0)
-    environ = os.environ if service is None else {**os.environ, "STATE_DIRECTORY": str(service.folder)}
+    service, environ = service_of(config)
     loaded = checked(config, environ)
     url = store_url(loaded.store)
     if is_in_memory(url):
@@ -58,6 +57,7 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
         _say_where(url, service)
         try:
             store.migrate()
+            check_secret(store, secrets)
             yield Desk(loaded, secrets, store)
         finally:
             store.close()
@@ -69,6 +69,12 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
         raise usage("there is no key of that id; routeraudio keys list shows all") from None
     except StoreUnavailable as fault:
         raise Trouble(str(fault)) from None
+
+
+def service_of(config: Path | None) -> tuple[State | None, Mapping[str, str]]:
+    """The service that uses this configuration, if one does, and the environment to read the file with."""
+    service = find_state(config, os.environ, is_root=os.geteuid() == 0)
+    return service, os.environ if service is None else {**os.environ, "STATE_DIRECTORY": str(service.folder)}
 
 
 def _say_where(url: str, service: State | None) -> None:
