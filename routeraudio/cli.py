@@ -1,4 +1,4 @@
-"""Floor 7: the command line. Commands are imported when they are called, so that each starts fast."""
+"""Floor 11: the command line. Commands are imported when they are called, so that each starts fast."""
 
 import os
 import sys

@@ -25,7 +25,7 @@ from routeraudio.model.errors import ConfigFault
 from routeraudio.store.calls import ask
 from routeraudio.store.contract import NewerSchema, Node, StoreUnavailable
 from routeraudio.store.ledger.service import Ledger
-from routeraudio.store.selection import open_shelf
+from routeraudio.store.selection import open_configured_store
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Persistence:
     def __init__(self, config: Config, worker: int) -> None:
         settings = config.store
         self._reloaded = trio.Event()
-        self._store = open_shelf(config)
+        self._store = open_configured_store(config)
         self.ledger = Ledger(
             self._store,
             node=Node(node_id(config.server, worker), uuid4().hex),
