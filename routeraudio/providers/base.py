@@ -58,8 +58,6 @@ class AdapterConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Base URL from the configuration or the entry's default; the adapter adds path and query."""
     credential: Credential | None = None
-    offset_ms: int = 0
-    """Position on the session's timeline of the first sample this connection is sent."""
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -200,6 +198,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace | None = None
     """None: audio may come as fast as the vendor reads."""
     adapter: Callable[[AdapterConfig], Adapter]
+    audio_format: Callable[[Options], AudioFormat]
+    """What an adapter with these options is sent, without making one."""
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.
 

@@ -108,7 +108,6 @@ class AssemblyAI(Connection):
         self._turns = Turns(
             self._line,
             model_of(options),
-            from_ms=config.offset_ms,
             punctuate=options.punctuate,
             partials=options.partial_results,
         )
@@ -256,5 +255,6 @@ ENTRY: Final = Entry(
     session_s=3 * 3600.0,  # `Begin` says when they end
     pace=_AHEAD,
     adapter=AssemblyAI,
+    audio_format=lambda options: target(options.audio),
     check=check,
 )

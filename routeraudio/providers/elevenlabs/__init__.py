@@ -90,8 +90,8 @@ class Scribe(Connection):
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, target(config.options.audio))
         self._silence_ms = silence_ms(config.options)
-        self._line: Line = Line(self._audio_format, config.offset_ms, self._silence_ms)
-        self._settled_ms = config.offset_ms
+        self._line: Line = Line(self._audio_format, self._silence_ms)
+        self._settled_ms = 0
         """Session position up to which text is settled."""
         self._held: str | None = None
         """A plain commit that waits for its timed twin."""
@@ -361,5 +361,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     pace=_AHEAD,
     adapter=_adapter,
+    audio_format=lambda options: target(options.audio),
     check=check,
 )

@@ -136,11 +136,8 @@ class Gradium(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        is_mulaw = config.options.audio.encoding == "pcm_mulaw"
-        super().__init__(
-            config, (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(config.options.audio)
-        )
-        self._turns = Turns(config.options, self._line, config.offset_ms)
+        super().__init__(config, target(config.options))
+        self._turns = Turns(config.options, self._line)
         self._samples = Samples(self._audio_format.bytes_per_step)
         self._is_flushable = False
         """Whether audio was sent since the client, or a quiet line, last made us flush."""
@@ -297,6 +294,12 @@ def models() -> Models:
     return load("gradium")
 
 
+def target(options: Options) -> AudioFormat:
+    """What the vendor is sent."""
+    is_mulaw = options.audio.encoding == "pcm_mulaw"
+    return (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(options.audio)
+
+
 def check(options: Options) -> None:
     """Refuse what cannot work; `diarize` and `punctuate` have no counterpart and are left out.
 
@@ -362,5 +365,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300.0,  # killed then, live
     adapter=Gradium,
+    audio_format=target,
     check=check,
 )

@@ -90,7 +90,7 @@ class Local(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, PCM_16K_MONO)
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is final; nothing later reaches back before it."""
 
     def dial(self) -> Dial:
@@ -215,5 +215,6 @@ ENTRY: Final = Entry(
     default_url="ws://127.0.0.1:7071",
     needs_key=False,
     adapter=Local,
+    audio_format=lambda _: PCM_16K_MONO,
     check=check,
 )

@@ -119,7 +119,7 @@ class Vachana(Connection):
         """Utterances that are over and whose text is to come."""
         self._segment_id: str | int | None = None
         """Of the last final."""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
         """A final was told, and not its turn's end."""
@@ -328,5 +328,6 @@ ENTRY: Final = Entry(
     default_url="wss://api.vachana.ai",
     needs_key=True,
     adapter=Vachana,
+    audio_format=lambda options: CAPABILITIES.target(options.audio),
     check=check,
 )
