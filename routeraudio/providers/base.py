@@ -200,6 +200,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace | None = None
     """None: audio may come as fast as the vendor reads."""
     adapter: Callable[[AdapterConfig], Adapter]
+    target: Callable[[Options], AudioFormat]
+    """The format that its adapter's `audio()` takes for these options; nothing is made to find out."""
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.
 

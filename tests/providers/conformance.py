@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routeraudio.model.audio import ENCODINGS, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import (
     Event,
@@ -217,6 +218,21 @@ def check_audio(entry: Entry, conversation: Conversation) -> None:
         play.adapter.audio(b"\x01\x01")
 
 
+def check_target(entry: Entry, conversation: Conversation) -> None:
+    """The entry tells the adapter's audio format without making one, for every format that clients send."""
+    sources = [
+        AudioFormat(encoding, rate, channels)
+        for encoding in ENCODINGS
+        for rate in (8000, 16000, 48000)
+        for channels in (1, 2)
+    ]
+    for audio in sources:
+        for multichannel in (False, True):
+            options = msgspec.structs.replace(conversation.options, audio=audio, multichannel=multichannel)
+            adapter = entry.adapter(adapter_config(entry, options))
+            assert entry.target(options) == adapter.audio_format
+
+
 def check_offset(entry: Entry, conversation: Conversation) -> None:
     """A connection that begins later in the session has all its positions later by as much."""
     early = Play(entry, conversation).run(conversation.steps)
@@ -408,6 +424,7 @@ CHECKS: tuple[Check, ...] = (
     check_finals_only,
     check_raw,
     check_audio,
+    check_target,
     check_offset,
     check_unknown_fields,
     check_unknown_messages,

@@ -104,7 +104,7 @@ class AssemblyAI(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         options = config.options
-        super().__init__(config, target(options.audio))
+        super().__init__(config, target(options))
         self._turns = Turns(
             self._line,
             model_of(options),
@@ -256,5 +256,6 @@ ENTRY: Final = Entry(
     session_s=3 * 3600.0,  # `Begin` says when they end
     pace=_AHEAD,
     adapter=AssemblyAI,
+    target=target,
     check=check,
 )

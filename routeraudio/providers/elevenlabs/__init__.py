@@ -88,7 +88,7 @@ class Scribe(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._silence_ms = silence_ms(config.options)
         self._line: Line = Line(self._audio_format, config.offset_ms, self._silence_ms)
         self._settled_ms = config.offset_ms
@@ -361,5 +361,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     pace=_AHEAD,
     adapter=_adapter,
+    target=target,
     check=check,
 )

@@ -136,10 +136,7 @@ class Gradium(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        is_mulaw = config.options.audio.encoding == "pcm_mulaw"
-        super().__init__(
-            config, (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(config.options.audio)
-        )
+        super().__init__(config, target(config.options))
         self._turns = Turns(config.options, self._line, config.offset_ms)
         self._samples = Samples(self._audio_format.bytes_per_step)
         self._is_flushable = False
@@ -292,6 +289,12 @@ class Gradium(Connection):
         return code == CloseCode.POLICY and (self._age_s >= _LIFE_S or _LIFE_WORDS in said.lower())
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    is_mulaw = options.audio.encoding == "pcm_mulaw"
+    return (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(options.audio)
+
+
 def models() -> Models:
     """Gradium's models and their languages."""
     return load("gradium")
@@ -362,5 +365,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300.0,  # killed then, live
     adapter=Gradium,
+    target=target,
     check=check,
 )

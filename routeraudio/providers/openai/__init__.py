@@ -75,7 +75,7 @@ class Realtime(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         options = config.options
-        super().__init__(config, target(options.audio))
+        super().__init__(config, target(options))
         self._is_live = is_live(options)
         self._sent_bytes = 0
         self._ears = Endpointer(self._audio_format, silence_ms=options.endpointing_ms)
@@ -367,5 +367,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=3600.0,  # the vendor's guide
     adapter=Realtime,
+    target=target,
     check=check,
 )

@@ -87,7 +87,7 @@ class Soniox(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, CAPABILITIES.target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._hint = _hint(config.options)
         self._tokens: list[Token] = []
         """The final tokens of the open utterance."""
@@ -299,6 +299,11 @@ def check(options: Options) -> None:
     _hint(options)
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    return CAPABILITIES.target(options.audio)
+
+
 def models() -> Models:
     """Soniox's models and their languages."""
     return load("soniox")
@@ -351,5 +356,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300 * 60.0,  # the limits page: fixed
     adapter=Soniox,
+    target=target,
     check=check,
 )

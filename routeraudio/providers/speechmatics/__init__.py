@@ -143,7 +143,7 @@ class Speechmatics(Connection):
     is_ready_when_opened = False
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._trigger_s = trigger_s(config.options.endpointing_ms)
         self._tick_s = max(_QUIET_S, self._trigger_s or TRIGGER_S[1])
         self._chunks = Chunker(1, _MESSAGE_BYTES_MAX)
@@ -349,5 +349,6 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=48 * 3600.0,  # the limits page
     adapter=Speechmatics,
+    target=target,
     check=check,
 )
