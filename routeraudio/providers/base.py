@@ -25,6 +25,7 @@ Nothing here raises for what a vendor sends: broken messages become `Failed` wit
 """
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -34,6 +35,7 @@ from routeraudio.model.errors import ClientFault, Fault, UpstreamFault, unauthor
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
+from routeraudio.providers.native import NativeProtocol
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -195,6 +197,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """As people write it: `Deepgram`."""
     default_url: str
     needs_key: bool
+    has_positions: bool = True
+    """Whether its messages say where in the audio their text stands; False: only when it came is known."""
+    gateway_price_per_hour_usd: Decimal | None = None
+    """What the gateway and stream pull charge, where they have a price of their own."""
     session_s: float | None = None
     """The vendor ends a connection after this long, whatever is said: sessions are moved to a new one in time."""
     pace: Pace | None = None
@@ -208,6 +214,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     Raises:
         ClientFault: naming the parameter and the alternatives.
     """
+    native: NativeProtocol
+    """What the transparent gateway knows of the vendor."""
 
 
 def refusal(

@@ -46,6 +46,7 @@ from routeraudio.providers.deepgram.connection import (
     target,
 )
 from routeraudio.providers.deepgram.flux import Flux
+from routeraudio.providers.deepgram.native import NATIVE
 from routeraudio.providers.deepgram.transcript import Results, Voice
 from routeraudio.providers.timeline import milliseconds
 
@@ -256,4 +257,5 @@ ENTRY: Final = Entry(
     adapter=_adapter,
     target=_target,
     check=check,
+    native=NATIVE,
 )

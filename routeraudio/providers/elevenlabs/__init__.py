@@ -23,6 +23,7 @@ What is odd about it:
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -52,6 +53,7 @@ from routeraudio.providers.elevenlabs.messages import (
 )
 from routeraudio.providers.elevenlabs.messages import Partial as Overheard
 from routeraudio.providers.elevenlabs.messages import Word as TimedWord
+from routeraudio.providers.elevenlabs.native import NATIVE
 from routeraudio.providers.elevenlabs.request import check, parameters, silence_ms, target
 from routeraudio.providers.timeline import milliseconds
 
@@ -359,8 +361,10 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.elevenlabs.io",
     needs_key=True,
+    gateway_price_per_hour_usd=Decimal("0.39"),  # memories.ai's audio stream, section 3
     pace=_AHEAD,
     adapter=_adapter,
     target=target,
     check=check,
+    native=NATIVE,
 )

@@ -44,6 +44,7 @@ from routeraudio.providers.base import (
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Samples
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.gradium.native import NATIVE
 from routeraudio.providers.gradium.transcript import STEP_MS, STRAGGLERS_MS, Reading, Turns
 from routeraudio.providers.models import Models, is_detection, load, spelled
 
@@ -367,4 +368,5 @@ ENTRY: Final = Entry(
     adapter=Gradium,
     target=target,
     check=check,
+    native=NATIVE,
 )

@@ -27,6 +27,7 @@ from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Capabilities, Dial, Entry, refusal
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.local.native import NATIVE
 from routeraudio.providers.models import Models, load, speaks
 
 TITLE: Final = "the local engine"
@@ -222,4 +223,5 @@ ENTRY: Final = Entry(
     adapter=Local,
     target=target,
     check=check,
+    native=NATIVE,
 )

@@ -37,6 +37,7 @@ from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.openai import faults
 from routeraudio.providers.openai import messages as vendor
 from routeraudio.providers.openai.input_buffer import Buffer
+from routeraudio.providers.openai.native import NATIVE
 from routeraudio.providers.openai.request import (
     TITLE,
     check,
@@ -369,4 +370,5 @@ ENTRY: Final = Entry(
     adapter=Realtime,
     target=target,
     check=check,
+    native=NATIVE,
 )

@@ -37,6 +37,7 @@ from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
 from routeraudio.providers.models import Models, is_detection, load, spelled
 from routeraudio.providers.soniox.messages import NOTHING, TITLE, Answer, fault, read, refusal_words
+from routeraudio.providers.soniox.native import NATIVE
 from routeraudio.providers.soniox.transcript import CONTROLS, END, Token, cut, group, text_of
 from routeraudio.providers.timeline import milliseconds
 
@@ -358,4 +359,5 @@ ENTRY: Final = Entry(
     adapter=Soniox,
     target=target,
     check=check,
+    native=NATIVE,
 )

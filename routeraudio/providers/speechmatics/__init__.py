@@ -34,6 +34,7 @@ from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Dial, Entry, key_header, refusal
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.speechmatics.native import NATIVE
 from routeraudio.providers.speechmatics.request import (
     TITLE,
     TRIGGER_S,
@@ -351,4 +352,5 @@ ENTRY: Final = Entry(
     adapter=Speechmatics,
     target=target,
     check=check,
+    native=NATIVE,
 )

@@ -54,6 +54,7 @@ from routeraudio.providers.vachana.messages import (
     VadStart,
     refusal_words,
 )
+from routeraudio.providers.vachana.native import NATIVE
 
 TITLE: Final = "Vachana"
 
@@ -333,7 +334,9 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.vachana.ai",
     needs_key=True,
+    has_positions=False,
     adapter=Vachana,
     target=target,
     check=check,
+    native=NATIVE,
 )
