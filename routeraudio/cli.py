@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "check-config": "Check a configuration file.",
     "token": "Make a token for a router key.",
     "usage": "Show what was used and what it costs.",
+    "backup": "Save the embedded store and the server's secret into one file, while the daemon runs or not.",
+    "restore": "Put back what a backup has saved.",
     "version": "Show versions.",
 }
 """Each is a function of its name in a module of its name."""

@@ -4,14 +4,15 @@ import gc
 import os
 import resource
 import signal
-import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+import msgspec
 import structlog
 import trio
 from quart_trio import QuartTrio
@@ -20,8 +21,9 @@ from routeraudio.api import health
 from routeraudio.api.app import create_app
 from routeraudio.api.hypercorn import HypercornServer
 from routeraudio.api.pull import PullApi
+from routeraudio.config import running
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Config
+from routeraudio.config.schema import Config, Pull, Server, Store
 from routeraudio.edge.admission import Admission
 from routeraudio.edge.connection import ConnectionHandler
 from routeraudio.edge.listeners import inherited, names, open_listeners
@@ -34,9 +36,9 @@ from routeraudio.observability.metrics import Metrics
 from routeraudio.persistence import Persistence
 from routeraudio.pull import factory
 from routeraudio.transport import host
+from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
-from routeraudio.transport.tls import server_context
 from routeraudio.workers import sd_notify, supervisor
 from routeraudio.workers.context import ALONE, Place, die_with, place_of
 from routeraudio.workers.fair_listener import FairListener
@@ -49,12 +51,12 @@ log = structlog.get_logger(__name__)
 EXIT_OK: Final = 0
 EXIT_CONFIG: Final = 2
 
-FINISH_S: Final = 20.0
-"""After `drain_s`: last words (10 s), the closing handshake (5 s) and some room."""
+FINISH_S: Final = 4.0
+"""After `drain_s`, for last words and closing handshakes: a drain ends at `drain_s` + 5 s, whatever a peer does. Who is
+slower is cut off with 1012."""
 
-
-POSTING_S: Final = 5.0
-"""For callbacks of stream pull that are still to be posted; the rest is posted at the next start."""
+POST_S: Final = 0.5
+"""Then for callbacks of stream pull that are still to be posted; the rest is posted at the next start."""
 
 
 class Daemon:
@@ -66,6 +68,7 @@ class Daemon:
 
     def __init__(self, config: Config, poller: Poller, place: Place = ALONE) -> None:
         self._config = config
+        self._tls: Certificates | None = None
         self._poller = poller
         self._place = place
         self._admission = Admission(config.limits, place.share(config.server.max_sessions))
@@ -113,7 +116,8 @@ class Daemon:
         """
         server = self._config.server
         trio.socket.set_custom_hostname_resolver(Resolver(self._config.limits.dial_dns_s))
-        tls = _tls(self._config)
+        files = _certificates(self._config)
+        self._tls = Certificates(files) if files else None
         shared = inherited(self._place.listening)
         listeners = shared or await open_listeners(server.bind, os.environ)
         door = ConnectionHandler(
@@ -121,7 +125,7 @@ class Daemon:
             HypercornServer(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
             self._admission,
             gateway=self._gateway,
-            tls=tls,
+            tls=self._tls,
             trusted_proxies=[ip_network(text) for text in server.trusted_proxies],
         )
         async with trio.open_nursery() as nursery:
@@ -130,6 +134,8 @@ class Daemon:
             await self._take_up_tasks(nursery)
             await self._reach_engine(nursery)
             nursery.start_soon(self._pulse.run)
+            if self._tls is not None:
+                nursery.start_soon(self._keep_certificates, self._tls)
             doors: list[trio.abc.Listener[trio.SocketStream]] = (
                 [FairListener(one, self._board, self._pulse.tell) for one in shared]
                 if shared
@@ -152,19 +158,41 @@ class Daemon:
         self._tasks.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
-        with trio.move_on_after(POSTING_S):
+        with trio.move_on_after(POST_S):
             await self._tasks.posted()
         await self._books.ledger.flush()
 
     def reload(self, config: Config) -> None:
-        """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are."""
+        """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are.
+
+        Raises:
+            ConfigFault: a certificate cannot be used; nothing has changed.
+        """
+        if self._tls is not None and (files := _certificates(config)):
+            self._tls.reload(files)
         for table in ("server", "store", "pull"):
-            if getattr(config, table) != getattr(self._config, table):
+            if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         self._streaming.configure(config)
-        self._books.access.configure(config)
+        self._books.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
+
+    async def _keep_certificates(self, certificates: Certificates) -> NoReturn:
+        """Put renewed certificates in place, and say in time that one is not renewed. Runs until cancelled."""
+        while True:
+            left_s = certificates.expires_at - time.time()
+            self._metrics.certificate_left(left_s)
+            if left_s < EXPIRES_SOON_S:
+                log.warning("certificate_expires", days=round(left_s / 86_400, 1))
+            await trio.sleep(LOOK_S)
+            if certificates.is_changed():
+                try:
+                    certificates.reload()
+                    log.info("certificate_renewed")
+                except ConfigFault as fault:
+                    # Half written, perhaps: looked at again, and served on with the old one.
+                    log.error("certificate_refused", why=str(fault))
 
     async def _take_up_tasks(self, nursery: trio.Nursery) -> None:
         try:
@@ -197,6 +225,7 @@ def main(config_path: Path | None) -> int:
     try:
         config = load(config_path, os.environ)
         logs.configure(config.log)
+        running.record(config_path, os.environ)
         _raise_descriptor_limit()
         place = place_of(os.environ)
         if place is None and supervisor.count(config) > 1:
@@ -258,20 +287,31 @@ async def _second_signal(signals: AsyncIterator[int], stop: Callable[[], None]) 
 
 def _reload(daemon: Daemon, config_path: Path | None) -> None:
     """A configuration that cannot be used changes nothing."""
+    sd_notify.notify(sd_notify.reloading())
+    refused: str | None = None
     try:
-        config = load(config_path, os.environ)
+        daemon.reload(load(config_path, os.environ))
+        log.info("reloaded")
     except ConfigFault as fault:
-        log.error("reload_refused", why=str(fault))
-        return
-    daemon.reload(config)
-    log.info("reloaded")
+        refused = str(fault)
+        log.error("reload_refused", why=refused)
+    sd_notify.notify(sd_notify.reloaded(refused))
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
+def _fixed(table: Server | Store | Pull) -> object:
+    """What of a table only a restart changes: certificates are read anew by a reload."""
+    if not isinstance(table, Server):
+        return table
+    return msgspec.structs.replace(table, tls_certificate=None, tls_key=None, certificates=())
+
+
+def _certificates(config: Config) -> list[Files]:
+    """The files of the listeners' certificates; none where TLS ends elsewhere."""
     server = config.server
     if server.tls_certificate is None or server.tls_key is None:
-        return None
-    return server_context(Path(server.tls_certificate), Path(server.tls_key))
+        return []
+    further = [(one.certificate, one.key) for one in server.certificates]
+    return [Files(Path(one), Path(key)) for one, key in [(server.tls_certificate, server.tls_key), *further]]
 
 
 def _raise_descriptor_limit() -> None:

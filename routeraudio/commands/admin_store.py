@@ -1,19 +1,23 @@
 """What the commands of administration share: the store of a configuration, whether or not a daemon runs on it."""
 
+import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from sqlalchemy.engine import make_url
 
 from routeraudio.auth.key_admin import KeyAdmin, NoSuchKey
-from routeraudio.auth.server_secret import open_secrets
+from routeraudio.auth.server_secret import check_secret, open_secrets
 from routeraudio.commands.check_config import checked
 from routeraudio.commands.errors import Trouble, usage
+from routeraudio.config.running import State, find_state, hand_over
 from routeraudio.config.schema import Config, store_url
-from routeraudio.config.state import is_in_memory
+from routeraudio.config.state import database_file, is_in_memory
 from routeraudio.model.errors import ConfigFault, Fault
 from routeraudio.policy.secrets import Secrets
 from routeraudio.store.contract import NewerSchema, Store, StoreUnavailable
@@ -37,28 +41,46 @@ class Desk(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_desk(config: Path | None) -> Iterator[Desk]:
-    """The store that the daemon of this configuration uses.
+    """The store that the daemon of this configuration uses; says on standard error which one that is.
 
     Raises:
         Trouble: whatever goes wrong in the block that a person can do something about.
     """
-    loaded = checked(config)
-    if is_in_memory(store_url(loaded.store)):
+    service, environ = service_of(config)
+    loaded = checked(config, environ)
+    url = store_url(loaded.store)
+    if is_in_memory(url):
         raise usage("store.url: this store is in the daemon's memory, where no command can reach it")
     try:
         secrets = open_secrets(loaded)
         store = open_shelf(loaded)
+        _say_where(url, service)
         try:
             store.migrate()
+            check_secret(store, secrets)
             yield Desk(loaded, secrets, store)
         finally:
             store.close()
+            if service is not None and service.folder.is_dir() and database_file(url) is not None:
+                hand_over(service.folder)
     except (ConfigFault, NewerSchema, Fault) as fault:
         raise usage(str(fault)) from None
     except NoSuchKey:
         raise usage("there is no key of that id; routeraudio keys list shows all") from None
     except StoreUnavailable as fault:
         raise Trouble(str(fault)) from None
+
+
+def service_of(config: Path | None) -> tuple[State | None, Mapping[str, str]]:
+    """The service that uses this configuration, if one does, and the environment to read the file with."""
+    service = find_state(config, os.environ, is_root=os.geteuid() == 0)
+    return service, os.environ if service is None else {**os.environ, "STATE_DIRECTORY": str(service.folder)}
+
+
+def _say_where(url: str, service: State | None) -> None:
+    """Without a password."""
+    place = database_file(url) or make_url(url).render_as_string(hide_password=True)
+    print(f"store: {place}{f', {service.why}' if service else ''}", file=sys.stderr)
 
 
 def pairs(texts: list[str]) -> dict[str, object]:

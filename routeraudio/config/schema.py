@@ -40,6 +40,13 @@ KeyHash = Annotated[
 ]
 
 
+class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[server.certificates]]`: a certificate for further names (SNI). After loading: absolute paths."""
+
+    certificate: str
+    key: str
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[server]`: where and how the daemon listens."""
 
@@ -48,6 +55,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_certificate: str | None = None
     """PEM file. After loading: the absolute path of a readable file."""
     tls_key: str | None = None
+    certificates: tuple[Certificate, ...] = ()
     workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
     """Processes that share the port; 0: one per core."""
     metrics: bool = True

@@ -22,6 +22,7 @@ from routeraudio.gateway.handler import GatewayHandler
 from routeraudio.gateway.request import is_served as is_passage
 from routeraudio.model.errors import Overloaded
 from routeraudio.transport.bytestream import ByteStream, detach
+from routeraudio.transport.certificates import Certificates
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class ConnectionHandler:
 
     Args:
         gateway: serves the gateway's paths; None: nobody does.
-        tls: terminate TLS here; None: plain.
+        tls: terminate TLS here, with the certificates of the moment; None: plain.
         trusted_proxies: whose `X-Forwarded-For` is believed.
     """
 
@@ -49,7 +50,7 @@ class ConnectionHandler:
         admission: Admission,
         *,
         gateway: GatewayHandler | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Certificates | None = None,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._streaming = streaming
@@ -78,7 +79,7 @@ class ConnectionHandler:
                 address = _address(stream)
                 if address and not self._is_proxy(address):
                     ticket.comes_from(address)
-                if self._tls is None or await self._secure(stream, self._tls):
+                if self._tls is None or await self._secure(stream, self._tls.context):
                     await self._serve(stream, ticket, address)
         except Overloaded as full:
             # Who is turned away before the TLS handshake cannot be told why, and a handshake costs more than he may.

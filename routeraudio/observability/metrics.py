@@ -147,6 +147,10 @@ class Metrics:
         self.store_up.labels(self._worker).set(is_available)
         self.store_waiting.labels(self._worker).set(marks_waiting)
 
+    def certificate_left(self, left_s: float) -> None:
+        """How long the listeners' certificates are still good; negative: one has expired."""
+        self.certificate.labels(self._worker).set(left_s)
+
     def sample(self, *, lag_p99_s: float, memory_share: float, resident_bytes: int, connections: int) -> None:
         """Once a second: how the process is, and the audio of running sessions."""
         self.lag_p99.labels(self._worker).set(lag_p99_s)
@@ -216,6 +220,9 @@ class Metrics:
         self.lag_p99 = self._of_worker("loop_lag_p99_seconds", "How late the loop wakes up; 20 s, 99 of 100.")
         self.memory_share = self._of_worker("memory_share", "Used memory as a share of what may be used.")
         self.resident = self._of_worker("resident_memory_bytes", "Resident memory of the process.")
+        self.certificate = self._of_worker(
+            "tls_certificate_expiry_seconds", "Time until the first certificate of the listeners expires."
+        )
         self.store_up = self._of_worker("store_up", "Whether the database of keys and usage answers.")
         self.store_waiting = self._of_worker("store_marks_waiting", "Ledger marks that wait to be written.")
         self.cpu = Counter(

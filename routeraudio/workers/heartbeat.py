@@ -33,7 +33,7 @@ class Heartbeat:
         self._health = health
         self._ledger = ledger
         self._watchdog_s = sd_notify.watchdog_s(os.environ)
-        """How long our manager waits for a sign of life; None: it does not observer."""
+        """How long our manager waits for a sign of life; None: it does not watch."""
 
     async def run(self) -> NoReturn:
         """Beat until cancelled."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,7 +11,6 @@ import structlog
 log = structlog.get_logger(__name__)
 
 READY: Final = "READY=1"
-RELOADING: Final = "RELOADING=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
 
@@ -40,8 +40,19 @@ def notify(state: str) -> None:
             log.warning("notify_failed", why=(exc.strerror or "unknown").lower())
 
 
+def reloading() -> str:
+    """What `notify` says before a reload; `reloaded` follows. systemd wants the time with it (sd_notify(3))."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+
+
+def reloaded(refused: str | None) -> str:
+    """The reload is over; ``refused`` says why nothing has changed, for `systemctl status`."""
+    status = "" if refused is None else f"reload refused, the old configuration stays: {refused}"
+    return f"{READY}\nSTATUS={status.splitlines()[0] if status else ''}"
+
+
 def watchdog_s(environ: Mapping[str, str]) -> float | None:
-    """How long the manager waits for `ALIVE` before it thinks that we hang; None: it does not observer."""
+    """How long the manager waits for `ALIVE` before it restarts the service; None: it does not watch."""
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     text = environ.get("WATCHDOG_USEC", "")

@@ -153,12 +153,15 @@ async def _repeat(signals: AsyncIterator[int], crew: "WorkerSupervisor") -> None
 
 def _reload(crew: "WorkerSupervisor", config_path: Path | None) -> None:
     """Read the configuration here first: one that cannot be used changes nothing in any worker."""
+    sd_notify.notify(sd_notify.reloading())
     try:
         load(config_path, os.environ)
     except ConfigFault as fault:
         log.error("reload_refused", why=str(fault))
+        sd_notify.notify(sd_notify.reloaded(str(fault)))
         return
     crew.signal(signal.SIGHUP)
+    sd_notify.notify(sd_notify.reloaded(None))
 
 
 async def _sign_of_life() -> None:

@@ -59,7 +59,7 @@ def config_of(folder: Path, **access: Any) -> schema.Config:
     """With a key of the configuration, and an administrator."""
     settings = {"admin_key": Secret(ADMIN), "token_secret": Secret(SERVER_SECRET), **access}
     return schema.Config(
-        access=schema.Authenticator(**settings),
+        access=schema.Access(**settings),
         store=schema.Store(url=Secret(f"sqlite://{folder}/r.db")),
         keys=(schema.Key(id="team", hash="sha256:" + sha256(STATIC.encode()).hexdigest()),),
     )

@@ -30,7 +30,7 @@ UNAUTHORIZED, FORBIDDEN = CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN
 
 def config(*, keys: bool = True, **access: Any) -> schema.Config:
     key = schema.Key(id="team", hash="sha256:" + sha256(STATIC.encode()).hexdigest())
-    return schema.Config(access=schema.Authenticator(**access), keys=(key,) if keys else ())
+    return schema.Config(access=schema.Access(**access), keys=(key,) if keys else ())
 
 
 def access_of(

@@ -151,8 +151,16 @@ REFUSED = [
 def test_what_is_refused(shell: Shell, arguments: list[str], message: str) -> None:
     """Exit 2 and one sentence that names the field."""
     said = shell.run(*arguments, code=2)
-    assert said.startswith("routeraudio: ")
+    assert said.splitlines()[-1].startswith("routeraudio: ")
     assert message in said
+
+
+def test_the_store_is_named(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, so that output stays what programs read."""
+    assert main(["keys", "list", "--config", str(shell.config), "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == f"store: {shell.database}\n"
+    assert json.loads(said.out) == {"keys": []}
 
 
 def test_a_store_in_memory(shell: Shell) -> None:

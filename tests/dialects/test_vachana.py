@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from routeraudio.dialects.base import Command, Control, DialectEvent, HasGreeting, HasTicks, Opening, Request
+from routeraudio.dialects.vachana.messages import schema
 from routeraudio.dialects.vachana.protocol import ENTRY, TICK_S, Vachana
 from routeraudio.dialects.vachana.request import parse
 from routeraudio.dialects.vachana.segments import EMPTY_S
@@ -68,7 +69,7 @@ class Play:
     def hears(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         told = [json.loads(message) for message in messages]
         for message in told:
-            jsonschema.validate(message, messages.schema())
+            jsonschema.validate(message, schema())
         self.heard += told
         return told
 

@@ -150,9 +150,9 @@ def test_the_documentation_names_them_all(metrics: Metrics) -> None:
 
 WORKER = """
 import sys
-from routeraudio.workers.shared_state import Board
+from routeraudio.workers.shared_state import SharedState
 from routeraudio.observability.metrics import Metrics
-metrics = Metrics(Board.alone(), worker=int(sys.argv[1]))
+metrics = Metrics(SharedState.alone(), worker=int(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     observer = metrics.session("deepgram", "listen")
     observer.began(lambda: (1000, 1000))

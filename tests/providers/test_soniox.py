@@ -133,7 +133,7 @@ def test_detection(language: str) -> None:
 
 def test_aliases_are_those_of_the_data_file() -> None:
     """Every alias that the data file names is spelled as it says."""
-    data = resources.files("routeraudio.providers").joinpath("data", "soniox.json").read_bytes()
+    data = resources.files("routeraudio.providers").joinpath("soniox", "models.json").read_bytes()
     for alias, code in json.loads(data)["language_aliases"].items():
         assert start(language=alias)["language_hints"] == [code]
 

@@ -240,7 +240,7 @@ def test_unknown_model(model: str) -> None:
 def test_names_in_the_code_are_those_of_the_data_file() -> None:
     """Aliases and packs agree with what the data file says of them."""
     data = json.loads(
-        resources.files("routeraudio.providers").joinpath("data", "speechmatics.json").read_bytes()
+        resources.files("routeraudio.providers").joinpath("speechmatics", "models.json").read_bytes()
     )
     for language, code in data["language_aliases"].items():
         assert spelled_language(models().models[0], language)[0] == code

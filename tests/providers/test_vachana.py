@@ -167,7 +167,7 @@ def test_wishes_without_counterpart_are_left_out() -> None:
 
 def test_the_data_file_says_what_the_adapter_does() -> None:
     """Encodings and sample rates are those of the code."""
-    data = resources.files("routeraudio.providers").joinpath("data", "vachana.json").read_bytes()
+    data = resources.files("routeraudio.providers").joinpath("vachana", "models.json").read_bytes()
     [model] = json.loads(data)["models"]
     assert tuple(model["native_encodings"]) == CAPABILITIES.encodings
     assert tuple(model["sample_rates"]) == CAPABILITIES.sample_rates

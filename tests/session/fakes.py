@@ -73,8 +73,10 @@ def unwatched(adapter: Adapter) -> Unwatched:
     audio = adapter.audio_format
     return {
         "source": transcoder(audio, audio),
-        "charge": AudioMeter(UnlimitedCredit(), audio, position_ms=lambda _: 0, on_refused=lambda _: None),
-        "watch": NullObserver(),
+        "audio_meter": AudioMeter(
+            UnlimitedCredit(), audio, position_ms=lambda _: 0, on_refused=lambda _: None
+        ),
+        "observer": NullObserver(),
         "arrivals": Arrivals(audio, NullObserver()),
     }
 

@@ -72,9 +72,9 @@ def test_a_dead_process_leaves_its_file(tmp_path: Path) -> None:
     """The next one takes it over, whole, and removes it."""
     program = (
         "import os, pathlib, sys\n"
-        "from routeraudio.store.ledger.journal import Spool\n"
+        "from routeraudio.store.ledger.journal import Journal\n"
         "from routeraudio.store.contract import Mark, Node\n"
-        "Spool(pathlib.Path(sys.argv[1]), Node('n', 'e')).append([Mark(session_id='s', cycles=1, wanted=2)])\n"
+        "Journal(pathlib.Path(sys.argv[1]), Node('n', 'e')).append([Mark(session_id='s', cycles=1, wanted=2)])\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", program, tmp_path], check=False)

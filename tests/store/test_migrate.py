@@ -56,5 +56,5 @@ def test_a_migration_that_fails_leaves_nothing(another: Open) -> None:
 def test_migrations_are_packaged() -> None:
     """They are found beside the code, wherever it is installed."""
     config = Config()
-    config.set_main_option("script_location", "routeraudio.store:migrations")
+    config.set_main_option("script_location", "routeraudio.store.sql:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]

@@ -73,10 +73,10 @@ def test_a_socket_that_is_always_ready_starves_nobody() -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.send(b"never read")
-            poller.observer(ours, READ, lambda _events: None)
+            poller.watch(ours, READ, lambda _events: None)
             await trio.sleep(0.01)
             assert await trio.to_thread.run_sync(lambda: "thread") == "thread"
-            poller.observer(ours, 0, lambda _events: None)
+            poller.watch(ours, 0, lambda _events: None)
 
     run(body)
 

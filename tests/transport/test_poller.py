@@ -43,13 +43,13 @@ async def test_ready_sockets_are_served_until_forgotten(autojump_clock: MockCloc
                 ours.recv(1)
                 called.set()
 
-            poller.observer(ours, READ, ready)
+            poller.watch(ours, READ, ready)
             theirs.send(b"ab")
             await called.wait()
             await trio.testing.wait_all_tasks_blocked()
             assert calls == [READ, READ]
-            poller.observer(ours, READ | WRITE, ready)
-            poller.observer(ours, 0, ready)
+            poller.watch(ours, READ | WRITE, ready)
+            poller.watch(ours, 0, ready)
             theirs.send(b"c")
             await trio.testing.wait_all_tasks_blocked()
             assert len(calls) == 2
@@ -65,11 +65,11 @@ async def test_a_socket_forgotten_in_the_same_pass_is_not_served(autojump_clock:
 
         def serve(name: str, mine: socket.socket, other: socket.socket) -> None:
             served.append(name)
-            poller.observer(other, 0, lambda _events: None)
+            poller.watch(other, 0, lambda _events: None)
             mine.recv(10)
 
-        poller.observer(first, READ, lambda _events: serve("first", first, second))
-        poller.observer(second, READ, lambda _events: serve("second", second, first))
+        poller.watch(first, READ, lambda _events: serve("first", first, second))
+        poller.watch(second, READ, lambda _events: serve("second", second, first))
         theirs_1.send(b"a")
         theirs_2.send(b"b")
         async with trio.open_nursery() as nursery:
@@ -91,8 +91,8 @@ async def test_one_talker_does_not_starve_the_others(autojump_clock: MockClock) 
                 quiet.recv(10)
                 heard.set()
 
-            poller.observer(loud, READ, lambda _events: None)  # reads nothing: stays readable
-            poller.observer(quiet, READ, listen)
+            poller.watch(loud, READ, lambda _events: None)  # reads nothing: stays readable
+            poller.watch(quiet, READ, listen)
             theirs_1.send(b"loud")
             theirs_2.send(b"quiet")
             await heard.wait()
@@ -120,7 +120,7 @@ async def test_within_a_pass_flushing_waits_for_its_end(autojump_clock: MockCloc
                 poller.flush_soon(member)
                 within.append(member.flushes)
 
-            poller.observer(ours, READ, ready)
+            poller.watch(ours, READ, ready)
             theirs.send(b"a")
             await trio.testing.wait_all_tasks_blocked()
     assert (within, member.flushes) == ([0], 1)
@@ -165,8 +165,8 @@ async def test_a_handler_that_raises_costs_only_itself() -> None:
     pairs = [socket.socketpair() for _ in range(2)]
     for _ours, theirs in pairs:
         theirs.send(b"x")
-    poller.observer(pairs[0][0], READ, broken)
-    poller.observer(pairs[1][0], READ, lambda events: served.append("sound"))
+    poller.watch(pairs[0][0], READ, broken)
+    poller.watch(pairs[1][0], READ, lambda events: served.append("sound"))
     poller.serve(0)
     poller.serve(0)
     assert sorted(served) == ["broken", "sound", "sound"]
