@@ -60,8 +60,6 @@ class AdapterConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Base URL from the configuration or the entry's default; the adapter adds path and query."""
     credential: Credential | None = None
-    offset_ms: int = 0
-    """Position on the session's timeline of the first sample this connection is sent."""
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -206,7 +204,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace | None = None
     """None: audio may come as fast as the vendor reads."""
     adapter: Callable[[AdapterConfig], Adapter]
-    target: Callable[[Options], AudioFormat]
+    audio_format: Callable[[Options], AudioFormat]
     """The format that its adapter's `audio()` takes for these options; nothing is made to find out."""
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.

@@ -110,7 +110,6 @@ class AssemblyAI(Connection):
         self._turns = Turns(
             self._line,
             model_of(options),
-            from_ms=config.offset_ms,
             punctuate=options.punctuate,
             partials=options.partial_results,
         )
@@ -259,7 +258,7 @@ ENTRY: Final = Entry(
     session_s=3 * 3600.0,  # `Begin` says when they end
     pace=_AHEAD,
     adapter=AssemblyAI,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

@@ -116,7 +116,6 @@ class Nova(DeepgramConnection):
         self._voices = [
             Voice(
                 self._line,
-                from_ms=config.offset_ms,
                 channel=channel,
                 wants_partials=config.options.partial_results,
             )
@@ -245,7 +244,7 @@ def _adapter(config: AdapterConfig) -> Adapter:
     return Flux(config) if _is_flux(config.options) else Nova(config)
 
 
-def _target(options: Options) -> AudioFormat:
+def _audio_format(options: Options) -> AudioFormat:
     return target(options, flux.CAPABILITIES if _is_flux(options) else CAPABILITIES)
 
 
@@ -255,7 +254,7 @@ ENTRY: Final = Entry(
     default_url="wss://api.deepgram.com",
     needs_key=True,
     adapter=_adapter,
-    target=_target,
+    audio_format=_audio_format,
     check=check,
     native=NATIVE,
 )

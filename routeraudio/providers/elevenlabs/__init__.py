@@ -92,8 +92,8 @@ class Scribe(Connection):
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, target(config.options))
         self._silence_ms = silence_ms(config.options)
-        self._line: Line = Line(self._audio_format, config.offset_ms, self._silence_ms)
-        self._settled_ms = config.offset_ms
+        self._line: Line = Line(self._audio_format, self._silence_ms)
+        self._settled_ms = 0
         """Session position up to which text is settled."""
         self._held: str | None = None
         """A plain commit that waits for its timed twin."""
@@ -364,7 +364,7 @@ ENTRY: Final = Entry(
     gateway_price_per_hour_usd=Decimal("0.39"),  # memories.ai's audio stream, section 3
     pace=_AHEAD,
     adapter=_adapter,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

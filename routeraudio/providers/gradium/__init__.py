@@ -138,7 +138,7 @@ class Gradium(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, target(config.options))
-        self._turns = Turns(config.options, self._line, config.offset_ms)
+        self._turns = Turns(config.options, self._line)
         self._samples = Samples(self._audio_format.bytes_per_step)
         self._is_flushable = False
         """Whether audio was sent since the client, or a quiet line, last made us flush."""
@@ -366,7 +366,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300.0,  # killed then, live
     adapter=Gradium,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

@@ -91,7 +91,7 @@ class Local(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, target(config.options))
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is final; nothing later reaches back before it."""
 
     def dial(self) -> Dial:
@@ -221,7 +221,7 @@ ENTRY: Final = Entry(
     default_url="ws://127.0.0.1:7071",
     needs_key=False,
     adapter=Local,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

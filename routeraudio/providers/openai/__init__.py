@@ -85,7 +85,7 @@ class Realtime(Connection):
         self._buffer = Buffer(is_ours=self._is_live)
         self._worded_ms = 0
         """How much audio had been sent at the last delta."""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is final."""
         self._partial = ""
         self._is_turn_open = False
@@ -368,7 +368,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=3600.0,  # the vendor's guide
     adapter=Realtime,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

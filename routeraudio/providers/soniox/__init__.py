@@ -95,7 +95,7 @@ class Soniox(Connection):
         self._last: Answer = NOTHING
         self._last_finals: list[Token] = []
         self._partial = ""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
         self._is_unfinalized = False
@@ -357,7 +357,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300 * 60.0,  # the limits page: fixed
     adapter=Soniox,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

@@ -151,7 +151,7 @@ class Speechmatics(Connection):
         self._sent = 0
         """Binary messages: the sequence number of the last one."""
         self._delimiter = " "
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which finals are told; nothing later reaches back before it."""
         self._utterance = self._new_utterance()
         self._last_piece: list[Result] = []
@@ -350,7 +350,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=48 * 3600.0,  # the limits page
     adapter=Speechmatics,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )

@@ -121,7 +121,7 @@ class Vachana(Connection):
         """Utterances that are over and whose text is to come."""
         self._segment_id: str | int | None = None
         """Of the last final."""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
         """A final was told, and not its turn's end."""
@@ -336,7 +336,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     has_positions=False,
     adapter=Vachana,
-    target=target,
+    audio_format=target,
     check=check,
     native=NATIVE,
 )
