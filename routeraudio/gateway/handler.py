@@ -7,7 +7,7 @@ before is refused in HTTP, in this order: 401, 403, 400 and 404, 402, 429, 503. 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 import jwt
@@ -52,6 +52,9 @@ from routeraudio.transport.upstream import open_upstream
 from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
+
+OPENING_CHARACTERS_MAX: Final = 16_384
+"""Of a first text message that may hold a key: taking it out costs 0.3 ms per 1,000 characters at the worst."""
 
 
 class Settings(Protocol):
@@ -404,4 +407,14 @@ def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:
     credential = principal.credential
     if member is None or (credential is not None and call.sends_own_key_later(credential)):
         return None
-    return lambda text: without_member(text, member)[0]
+    return partial(_without_key, member)
+
+
+def _without_key(member: str, text: str) -> str:
+    if len(text) > OPENING_CHARACTERS_MAX:
+        raise ClientFault(
+            f"the first text message has at most {OPENING_CHARACTERS_MAX} characters, got {len(text)}",
+            code="invalid_parameter",
+            close_code=CloseCode.TOO_BIG,
+        )
+    return without_member(text, member)[0]

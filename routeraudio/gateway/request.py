@@ -48,6 +48,9 @@ KEY_SUBPROTOCOL_PREFIX: Final = "openai-insecure-api-key."
 
 _SCHEME: Final = re.compile(r"(?:token|bearer|basic) +", re.IGNORECASE)
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*")
+Named = Sequence[tuple[str, str]]
+"""Parts of a query, each behind its name as any server would read it."""
+
 Form = Literal["header", "subprotocol", "query"]
 
 
@@ -144,6 +147,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 CHARGED_BY: Final = ("encoding", "sample_rate", "channels", "audio_format")
 """Parameters that say how many bytes a second has, with one vendor or another (each vendor's `native`)."""
 
+PARAMETERS_MAX: Final = 256
+"""In a query. The longest that a vendor documents are lists of some 100 terms, repeated (Deepgram `keyterm`)."""
+
+_TOO_MANY: Final = Problem(400, f"the query has more than {PARAMETERS_MAX} parameters")
+
 # What a request asks for.
 
 
@@ -154,14 +162,18 @@ def is_served(path: str) -> bool:
 
 def read(request: Request) -> Call:
     """Read the head of an upgrade request. Raises nothing: who asks is looked at first, what is wrong is told after."""
-    pieces = tuple(request.query.split("&")) if request.query else ()
+    pieces = tuple(request.query.split("&", PARAMETERS_MAX)) if request.query else ()
+    if too_many := len(pieces) > PARAMETERS_MAX:
+        pieces = ()  # nothing is done with them
     offered = tuple(
         name.strip() for name in request.headers.get("sec-websocket-protocol", "").split(",") if name.strip()
     )
     is_general = request.path in GENERAL_PATHS
+    named = [(_name(piece), piece) for piece in pieces]
     if is_general:
-        provider = next((_value(piece) for piece in pieces if _name(piece) == "provider"), "")
-        pieces = tuple(piece for piece in pieces if _name(piece) != "provider")
+        provider = next((_value(piece) for name, piece in named if name == "provider"), "")
+        named = [(name, piece) for name, piece in named if name != "provider"]
+        pieces = tuple(piece for _, piece in named)
         path = PROVIDERS[provider].native.default_path if provider in PROVIDERS else ""
     else:
         provider, _, rest = request.path.removeprefix(VENDOR_PATHS).partition("/")
@@ -173,8 +185,10 @@ def read(request: Request) -> Call:
         path=path,
         pieces=pieces,
         offered=offered,
-        shown=_shown(request, pieces, offered),
-        problem=_problem(request, is_general, provider, path) or _ambiguity(pieces, provider),
+        shown=_shown(request, named, offered),
+        problem=_TOO_MANY
+        if too_many
+        else _problem(request, is_general, provider, path) or _ambiguity(named, provider),
     )
 
 
@@ -194,10 +208,10 @@ def _problem(request: Request, is_general: bool, provider: str, path: str) -> Pr
     return None
 
 
-def _ambiguity(pieces: Sequence[str], provider: str) -> Problem | None:
+def _ambiguity(named: Named, provider: str) -> Problem | None:
     """What is allowed and charged depends on these; which of two counts, or in which case, is the vendor's secret."""
     for name in (PROVIDERS[provider].native.model_parameter, *CHARGED_BY):
-        alike = [piece for piece in pieces if _name(piece) == name]
+        alike = [piece for known, piece in named if known == name]
         if any(unquote_plus(piece.partition("=")[0]) != name for piece in alike):
             return Problem(400, f"parameter {name}: write it in lower case")
         if len({_value(piece) for piece in alike}) > 1:
@@ -209,7 +223,7 @@ def _is_model(piece: str, passage: NativeProtocol) -> bool:
     return passage.model_parameter is not None and _name(piece) == passage.model_parameter
 
 
-def _shown(request: Request, pieces: Sequence[str], offered: Sequence[str]) -> PresentedKey | None:
+def _shown(request: Request, named: Named, offered: Sequence[str]) -> PresentedKey | None:
     """The key that counts: headers first, then subprotocols, then the query."""
     for name in KEY_HEADERS:
         text = request.headers.get(name, "").strip()
@@ -225,7 +239,7 @@ def _shown(request: Request, pieces: Sequence[str], offered: Sequence[str]) -> P
         if word in KEY_SUBPROTOCOLS and following:
             return PresentedKey(following, "subprotocol", word)
     for name in KEY_PARAMETERS:
-        text = next((_value(piece) for piece in pieces if _name(piece) == name), "")
+        text = next((_value(piece) for known, piece in named if known == name), "")
         if text:
             return PresentedKey(text, "query", name)
     return None
@@ -233,7 +247,8 @@ def _shown(request: Request, pieces: Sequence[str], offered: Sequence[str]) -> P
 
 def _name(piece: str) -> str:
     """The parameter's name as any server would read it."""
-    return unquote_plus(piece.partition("=")[0]).lower()
+    name = piece.partition("=")[0]
+    return unquote_plus(name).lower() if "%" in name or "+" in name else name.lower()
 
 
 def _value(piece: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routeraudio.gateway import json_member
 from routeraudio.gateway.json_member import without_member
 
 
@@ -55,3 +56,36 @@ def test_what_is_left_is_the_same_object(members: list[tuple[str, Any]], indent:
     assert found == (value if isinstance(value, str) else None)
     if "api_key" not in dict(members):
         assert left == text
+
+
+class Counting:
+    """The decoder, counting what it is asked for."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def raw_decode(self, text: str, at: int) -> tuple[Any, int]:
+        self.calls += 1
+        return DECODER.raw_decode(text, at)
+
+
+DECODER = json_member._JSON
+
+
+@pytest.mark.parametrize(
+    "members", ['"api_key":1', '"api_key":"k","a":1', '"a":1,"api_key":[[]]', '"a":"api_key"']
+)
+def test_work_is_linear(members: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the member comes, every name and value is decoded once."""
+    counting = Counting()
+    monkeypatch.setattr(json_member, "_JSON", counting)
+    text = "{" + ",".join([members] * 1_000) + "}"
+    left, _ = without_member(text, "api_key")
+    assert counting.calls == 2 * 1_000 * len(members.split(",") if "[" not in members else "ab")
+    assert '"api_key":' not in left
+
+
+def test_long_numbers_are_not_computed() -> None:
+    """An integer of many digits takes quadratic time, and Python refuses it (ValueError) where it is bounded."""
+    digits = "9" * 100_000
+    assert without_member(f'{{"a":{digits},"api_key":"k"}}', "api_key") == (f'{{"a":{digits}}}', "k")
