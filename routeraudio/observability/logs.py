@@ -7,12 +7,15 @@ logger; libraries that print such things are silenced here.
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, TextIO, cast
 
 import structlog
 
 from routeraudio.config.schema import Log
+from routeraudio.observability.log_writer import LogWriter
+from routeraudio.observability.summary import Summary
 from routeraudio.workers.context import NUMBER
 
 _QUIET: Final = ("websockets", "trio-websocket", "hypercorn", "quart", "quart.app", "asyncio")
@@ -23,6 +26,9 @@ _ACCEPTING: Final = "trio.serve_listeners"
 
 ACCEPTING_S: Final = 10.0
 """Between two lines about it."""
+
+_writer: LogWriter | None = None
+"""None: the caller writes."""
 
 
 class _NoDescriptors(logging.Handler):
@@ -56,8 +62,33 @@ def _worker(environ: Mapping[str, str]) -> tuple[structlog.typing.Processor, ...
     return (name_worker,)
 
 
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Lines are written by a thread from here on: for processes in which nothing may wait for whoever reads them."""
+    global _writer
+    _writer = LogWriter(sys.stderr)
+    try:
+        yield
+    finally:
+        _writer.close()
+        _writer = None
+
+
+def dropped() -> int:
+    """Lines that nobody read in time, since the start."""
+    return 0 if _writer is None else _writer.dropped
+
+
+def _tell_dropped(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if _writer is not None and (untold := _writer.untold()):
+        event["lines_dropped"] = untold
+    return event
+
+
 def configure(settings: Log) -> None:
-    """Set up logging for the whole process."""
+    """Set up logging for the whole process. `in_background` decides who writes."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     accepting = logging.getLogger(_ACCEPTING)
@@ -71,12 +102,15 @@ def configure(settings: Log) -> None:
     structlog.configure(
         processors=[
             *_worker(os.environ),
+            Summary(),
+            _tell_dropped,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Whole lines in one call: one that is dropped leaves nothing behind.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _writer or sys.stderr)),
         # Loggers are module constants; a reload must reach them too.
         cache_logger_on_first_use=False,
     )
