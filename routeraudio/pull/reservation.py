@@ -30,6 +30,11 @@ class Counted:
     def granted(self, cycles: float) -> None:
         self._credit.granted = cycles
 
+    @property
+    def is_closed(self) -> bool:
+        """See `Credit`."""
+        return self._credit.is_closed
+
     def begun(self, cycles: int) -> None:
         """See `Credit`."""
         self.cycles = max(self.cycles, cycles)
