@@ -9,7 +9,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
 from functools import partial, wraps
 from typing import Annotated, Final, ParamSpec, Protocol
@@ -40,7 +40,6 @@ from routeraudio.model.errors import (
 from routeraudio.model.options import Options
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import PREFIX, Key
-from routeraudio.providers.base import Adapter, AdapterConfig
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
@@ -55,7 +54,6 @@ from routeraudio.session.observer import NullObserver, Observer
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.session.streams import MessageStream
 from routeraudio.transport.poller import Poller
-from routeraudio.transport.upstream import open_upstream
 
 P = ParamSpec("P")
 
@@ -96,7 +94,7 @@ class PullRequest(msgspec.Struct, kw_only=True):
 class Opens(Protocol):
     """The ledger, as far as it is needed here: `store.ledger.service.Ledger`."""
 
-    async def open(
+    def stream(
         self,
         *,
         session_id: str,
@@ -105,7 +103,7 @@ class Opens(Protocol):
         provider: str,
         model: str | None,
         price_per_hour_usd: Decimal,
-    ) -> Credit:
+    ) -> AbstractAsyncContextManager[Credit]:
         """A credit for a new stream."""
 
 
@@ -172,9 +170,8 @@ class PullApi:
         principal, route = await self._principal(pull_request)
         assert principal.account == key.account
         options = _options(pull_request, route)
-        _adapter(
-            options, route, principal
-        )  # a provider that is not to be reached here is told before a promise
+        # A provider that is not to be reached here is told before a promise.
+        route.adapter(options, principal.credential)
         callback_url = await self._checked(pull_request, principal)
         config = self._config()
         task_id = str(uuid4())
@@ -302,15 +299,17 @@ class PullApi:
         Raises:
             Overloaded: there is none.
         """
-        with ExitStack() as place:
+        async with AsyncExitStack() as place:
             place.enter_context(self._admission.session(principal.terms.priority))
-            credit = await self._ledger.open(
-                session_id=record.task_id,
-                principal=principal,
-                dialect="pull",
-                provider=record.provider,
-                model=record.model,
-                price_per_hour_usd=record.price_per_hour_usd,
+            credit = await place.enter_async_context(
+                self._ledger.stream(
+                    session_id=record.task_id,
+                    principal=principal,
+                    dialect="pull",
+                    provider=record.provider,
+                    model=record.model,
+                    price_per_hour_usd=record.price_per_hour_usd,
+                )
             )
             return Reservation(
                 credit, place.pop_all(), partial(self._session, record, principal, options, route)
@@ -328,7 +327,7 @@ class PullApi:
     ) -> Session:
         config = self._config()
         limits = msgspec.structs.replace(config.limits, session_s=config.pull.task_s)
-        another = partial(_adapter, options, route, principal)
+        another = partial(route.adapter, options, principal.credential)
         plan = Plan(
             request_id=record.task_id,
             key_id=record.key_id,
@@ -342,10 +341,7 @@ class PullApi:
             credit=credit,
             observer=self._watched(record.provider, "pull"),
         )
-        dial = partial(
-            open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
-        )
-        return Session(plan, client, dial, limits)
+        return Session(plan, client, route.dialler(limits, self._poller), limits)
 
 
 def _wish(body: dict[str, object]) -> PullRequest:
@@ -384,10 +380,6 @@ def _options(pull_request: PullRequest, route: Route) -> Options:
         options = msgspec.structs.replace(options, language=pull_request.language_code)
     route.entry.check(options)
     return options
-
-
-def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
-    return route.entry.adapter(AdapterConfig(options=options, url=route.url, credential=principal.credential))
 
 
 def _answering(handler: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Response]]:

@@ -10,7 +10,7 @@ TRACE_DEPTH: Final = 8
 """Innermost frames of a bug in the log; enough to find it."""
 
 
-def leaves(error: E | BaseExceptionGroup[E]) -> Iterator[E]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
     """The plain exceptions of ``error``, which may be one or a group of groups."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
@@ -21,10 +21,13 @@ def leaves(error: E | BaseExceptionGroup[E]) -> Iterator[E]:
 
 def first(group: BaseExceptionGroup[E]) -> E:
     """The first plain exception of ``group``; tasks fail one at a time, the rest is cancellation."""
-    return next(leaves(group))
+    error: E | BaseExceptionGroup[E] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
-def bug_fields(error: Exception | BaseExceptionGroup[Exception], request_id: str) -> dict[str, object]:
+def bug_fields(error: Exception, request_id: str) -> dict[str, object]:
     """What every `…_bug` line says: type, module and place (innermost last) of the first exception, and the request.
 
     The exception's text stays out: it may quote audio, transcripts or keys. Where several tasks failed at once, `also`

@@ -2,15 +2,20 @@
 
 import ssl
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import UpstreamFault
-from routeraudio.providers.base import Credential, Entry
+from routeraudio.model.options import Options
+from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.prices import price_per_hour
+from routeraudio.session.streams import Dialler
+from routeraudio.transport.poller import Poller
 from routeraudio.transport.tls import client_context
+from routeraudio.transport.upstream import open_upstream
 
 
 class Route:
@@ -68,6 +73,22 @@ class Route:
         """Made at the first use and kept: loading the certificate authorities costs milliseconds."""
         ca_file = self._settings.ca_file if self._settings else None
         return client_context(Path(ca_file) if ca_file else None)
+
+    def adapter(self, options: Options, credential: Credential | None) -> Adapter:
+        """For one connection.
+
+        Raises:
+            UpstreamFault: see `url`.
+        """
+        return self.entry.adapter(AdapterConfig(options=options, url=self.url, credential=credential))
+
+    def dialler(self, limits: Limits, poller: Poller) -> Dialler:
+        """Opens connections to the provider.
+
+        Raises:
+            ConfigFault: `ca_file` cannot be used.
+        """
+        return partial(open_upstream, title=self.entry.title, limits=limits, poller=poller, tls=self.tls)
 
 
 def routes(config: Config) -> dict[str, Route]:

@@ -76,6 +76,9 @@ async def closing(credit: Credit) -> AsyncIterator[Credit]:
     except trio.BrokenResourceError:
         ending = "client_gone"
         raise
+    except trio.Cancelled:
+        ending = "restart"
+        raise
     finally:
         if not credit.is_closed:
             await credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending=ending)
