@@ -25,6 +25,7 @@ from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, P
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import Dialect
 from routeraudio.edge.admission import Admission
+from routeraudio.edge.forwarded import Network
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import (
     BudgetUsedUp,
@@ -132,7 +133,7 @@ class PullApi:
         poller: Poller,
         guard: Guard,
         watched: Callable[[str, str], Observer] = _unwatched,
-        trusted_proxies: Sequence[helpers.Network] = (),
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._registry = registry
         self._access = access
@@ -393,6 +394,8 @@ def _answering(handler: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitab
             return _reply(400, str(bad), None)
         except Fault as fault:
             return _refusal(fault)
+        except Exception as error:  # noqa: BLE001 - one call never ends another one
+            return _reply(500, helpers.broken(error), None)
 
     return answered
 
