@@ -73,6 +73,12 @@ class StreamHandler:
         if self._engine_url is not None:
             self.engine_at(self._engine_url)
 
+    def prepare(self) -> None:
+        """Pay once, at the start, what the first session with each configured provider would pay."""
+        for route in self.routes.values():
+            if route.is_configured:
+                route.prepare()
+
     def engine_at(self, url: str) -> None:
         """The spawned engine is reached at ``url``."""
         self._engine_url = url

@@ -146,13 +146,6 @@ class Proxy:
             limits,
             SENTENCES,
             request_id=plan.request_id,
-            names={
-                "request_id": plan.request_id,
-                "key_id": plan.key_id,
-                "dialect": "gateway",
-                "provider": plan.provider,
-                "model": plan.model,
-            },
             credit=plan.credit,
             observer=plan.observer,
         )
@@ -205,6 +198,16 @@ class Proxy:
     def usage(self) -> Usage:
         """See `Service`."""
         return Usage(self._gate.passed_ms)
+
+    def names(self) -> Mapping[str, object]:
+        """See `Service`."""
+        return {
+            "request_id": self._plan.request_id,
+            "key_id": self._plan.key_id,
+            "dialect": "gateway",
+            "provider": self._plan.provider,
+            "model": self._plan.model,
+        }
 
     def log_fields(self) -> Mapping[str, object]:
         """See `Service`."""

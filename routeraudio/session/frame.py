@@ -6,7 +6,7 @@ closed, and there is one `session_ended` line; a bug has one `session_bug` line 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -74,6 +74,9 @@ class Service(Protocol):
     def usage(self) -> Usage:
         """For the ledger."""
 
+    def names(self) -> Mapping[str, object]:
+        """Whose session it is, for both log lines."""
+
     def log_fields(self) -> Mapping[str, object]:
         """For the `session_ended` line."""
 
@@ -82,11 +85,18 @@ class Service(Protocol):
 
 
 class Frame:
-    """One session's.
+    """One session's."""
 
-    Args:
-        names: whose session it is, for both log lines; with `request_id`.
-    """
+    __slots__ = (
+        "_began_s",
+        "_client",
+        "_credit",
+        "_is_broken",
+        "_limits",
+        "_observer",
+        "_request_id",
+        "_sentences",
+    )
 
     def __init__(
         self,
@@ -95,15 +105,13 @@ class Frame:
         sentences: Sentences,
         *,
         request_id: str,
-        names: Mapping[str, object],
         credit: Credit,
         observer: Observer,
     ) -> None:
         self._client = client
         self._limits = limits
         self._sentences = sentences
-        self._request_id: Final = request_id
-        self._names = names
+        self._request_id = request_id
         self._credit = credit
         self._observer = observer
         self._began_s = 0.0
@@ -138,7 +146,7 @@ class Frame:
         """The error boundary."""
         endings: list[Ending] = []
         try:
-            log.info("session_started", **self._names)
+            log.info("session_started", **service.names())
             self._observer.began(service.progress)
             async with trio.open_nursery() as nursery:
                 watchdog = Watchdog(
@@ -197,7 +205,7 @@ class Frame:
         """One line per session, without a word of what was said in it."""
         log.info(
             "session_ended",
-            **self._names,
+            **service.names(),
             close_code=ending.close_code,
             error=None if ending.word == "ok" else ending.word,
             **({} if ending.why is None else {"why": ending.why}),

@@ -125,12 +125,6 @@ class Session:
             limits,
             SENTENCES,
             request_id=plan.request_id,
-            names={
-                "request_id": plan.request_id,
-                "key_id": plan.key_id,
-                "provider": options.provider,
-                "model": options.model,
-            },
             credit=plan.credit,
             observer=plan.observer,
         )
@@ -199,6 +193,15 @@ class Session:
         """See `Service`."""
         usage = self._relay.usage
         return Usage(self._audio_meter.sent_ms, usage.audio_ms if usage else None)
+
+    def names(self) -> Mapping[str, object]:
+        """See `Service`."""
+        return {
+            "request_id": self._plan.request_id,
+            "key_id": self._plan.key_id,
+            "provider": self._plan.options.provider,
+            "model": self._plan.options.model,
+        }
 
     def log_fields(self) -> Mapping[str, object]:
         """See `Service`."""

@@ -10,6 +10,8 @@ class Received:
         arrivals: remembers when audio came.
     """
 
+    __slots__ = ("_arrivals", "keepalives", "received_bytes")
+
     def __init__(self, arrivals: Arrivals) -> None:
         self.received_bytes = 0
         self.keepalives = 0

@@ -31,6 +31,8 @@ class Watchdog:
         is_held: whether the client is kept from sending, so that its silence is not its own.
     """
 
+    __slots__ = ("_activity", "_credit", "_is_held", "_limits", "_on_limit", "_sentences")
+
     def __init__(
         self,
         limits: Limits,
