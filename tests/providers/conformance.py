@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routeraudio.model.audio import ENCODINGS, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import (
     Event,
@@ -45,7 +46,6 @@ class Play:
     def __init__(self, entry: Entry, conversation: Conversation, **changes: Any) -> None:
         self.options: Options = msgspec.structs.replace(conversation.options, **changes)
         self.adapter: Adapter = entry.adapter(adapter_config(entry, self.options))
-        assert entry.audio_format(self.options) == self.adapter.audio_format
         self._ends_empty = conversation.ends_empty
         self.events: list[Event] = []
         self.audio_in = bytearray()
@@ -213,6 +213,21 @@ def check_audio(entry: Entry, conversation: Conversation) -> None:
     assert not play.adapter.finish()
     with pytest.raises(AssertionError):
         play.adapter.audio(b"\x01\x01")
+
+
+def check_audio_format(entry: Entry, conversation: Conversation) -> None:
+    """The entry tells the adapter's audio format without making one, for every format that clients send."""
+    sources = [
+        AudioFormat(encoding, rate, channels)
+        for encoding in ENCODINGS
+        for rate in (8000, 16000, 48000)
+        for channels in (1, 2)
+    ]
+    for audio in sources:
+        for multichannel in (False, True):
+            options = msgspec.structs.replace(conversation.options, audio=audio, multichannel=multichannel)
+            adapter = entry.adapter(adapter_config(entry, options))
+            assert entry.audio_format(options) == adapter.audio_format
 
 
 def check_unknown_fields(entry: Entry, conversation: Conversation) -> None:
@@ -399,6 +414,7 @@ CHECKS: tuple[Check, ...] = (
     check_finals_only,
     check_raw,
     check_audio,
+    check_audio_format,
     check_unknown_fields,
     check_unknown_messages,
     check_wrong_types,

@@ -39,13 +39,14 @@ from routeraudio.providers.deepgram.connection import (
     TITLE,
     DeepgramConnection,
     Parameters,
-    audio_format,
     known_model,
     models,
     raw_parameters,
     spelled_language,
+    target,
 )
 from routeraudio.providers.deepgram.flux import Flux
+from routeraudio.providers.deepgram.native import NATIVE
 from routeraudio.providers.deepgram.transcript import Results, Voice
 from routeraudio.providers.timeline import milliseconds
 
@@ -244,7 +245,7 @@ def _adapter(config: AdapterConfig) -> Adapter:
 
 
 def _audio_format(options: Options) -> AudioFormat:
-    return audio_format(options, flux.CAPABILITIES if _is_flux(options) else CAPABILITIES)
+    return target(options, flux.CAPABILITIES if _is_flux(options) else CAPABILITIES)
 
 
 ENTRY: Final = Entry(
@@ -255,4 +256,5 @@ ENTRY: Final = Entry(
     adapter=_adapter,
     audio_format=_audio_format,
     check=check,
+    native=NATIVE,
 )

@@ -36,7 +36,7 @@ class DeepgramConnection(Connection):
     _path: str
 
     def __init__(self, config: AdapterConfig, capabilities: Capabilities) -> None:
-        super().__init__(config, audio_format(config.options, capabilities))
+        super().__init__(config, target(config.options, capabilities))
         self._model = config.options.model or models().default_model
 
     # What the protocols fill in.
@@ -106,8 +106,8 @@ class DeepgramConnection(Connection):
         return decoding.closing(TITLE, code, reason, credential=self._config.credential)
 
 
-def audio_format(options: Options, capabilities: Capabilities) -> AudioFormat:
-    """What the vendor is sent."""
+def target(options: Options, capabilities: Capabilities) -> AudioFormat:
+    """What is sent: channels are kept where the client wants them told apart."""
     return capabilities.target(options.audio, are_told_apart=options.wants_channels)
 
 

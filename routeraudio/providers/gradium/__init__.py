@@ -44,6 +44,7 @@ from routeraudio.providers.base import (
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Samples
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.gradium.native import NATIVE
 from routeraudio.providers.gradium.transcript import STEP_MS, STRAGGLERS_MS, Reading, Turns
 from routeraudio.providers.models import Models, is_detection, load, spelled
 
@@ -289,15 +290,15 @@ class Gradium(Connection):
         return code == CloseCode.POLICY and (self._age_s >= _LIFE_S or _LIFE_WORDS in said.lower())
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    is_mulaw = options.audio.encoding == "pcm_mulaw"
+    return (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(options.audio)
+
+
 def models() -> Models:
     """Gradium's models and their languages."""
     return load("gradium")
-
-
-def target(options: Options) -> AudioFormat:
-    """What the vendor is sent."""
-    is_mulaw = options.audio.encoding == "pcm_mulaw"
-    return (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(options.audio)
 
 
 def check(options: Options) -> None:
@@ -367,4 +368,5 @@ ENTRY: Final = Entry(
     adapter=Gradium,
     audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -34,6 +34,7 @@ from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Dial, Entry, key_header, refusal
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.speechmatics.native import NATIVE
 from routeraudio.providers.speechmatics.request import (
     TITLE,
     TRIGGER_S,
@@ -143,7 +144,7 @@ class Speechmatics(Connection):
     is_ready_when_opened = False
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._trigger_s = trigger_s(config.options.endpointing_ms)
         self._tick_s = max(_QUIET_S, self._trigger_s or TRIGGER_S[1])
         self._chunks = Chunker(1, _MESSAGE_BYTES_MAX)
@@ -349,6 +350,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=48 * 3600.0,  # the limits page
     adapter=Speechmatics,
-    audio_format=lambda options: target(options.audio),
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )
