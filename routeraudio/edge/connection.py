@@ -20,7 +20,7 @@ from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.request_head import BadRequestHead, read_head
 from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.gateway.handler import GatewayHandler
-from routeraudio.gateway.request import is_served as is_passage
+from routeraudio.gateway.request import is_served as is_gateway_path
 from routeraudio.model.errors import Overloaded
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.transport.bytestream import ByteStream, detach
@@ -107,7 +107,7 @@ class ConnectionHandler:
             forwarded_for = head.request.headers.get("x-forwarded-for", "")
             ticket.comes_from(client_address(address, forwarded_for, self._trusted_proxies))
         dialect = BY_PATH.get(head.request.path)
-        is_gateway = self._gateway is not None and is_passage(head.request.path)
+        is_gateway = self._gateway is not None and is_gateway_path(head.request.path)
         if head.is_upgrade and dialect is not None:
             await self._streaming.serve(stream, head, dialect, ticket)
         elif head.is_upgrade and self._gateway is not None and is_gateway:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
-import jwt
 import msgspec
 import structlog
 import trio
@@ -25,8 +24,7 @@ from routeraudio.edge.http_error import answer
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.stream_handler import within
 from routeraudio.edge.upgrade import open_websocket, response
-from routeraudio.gateway import closes as endings
-from routeraudio.gateway import request
+from routeraudio.gateway import closes, request
 from routeraudio.gateway.first_message import FirstMessage
 from routeraudio.gateway.json_member import without_member
 from routeraudio.gateway.proxy import Plan, Proxy
@@ -42,8 +40,8 @@ from routeraudio.model.errors import (
     unauthorized,
 )
 from routeraudio.model.exceptions import bug_fields
+from routeraudio.model.router_token import is_token
 from routeraudio.observability.metrics import Metrics
-from routeraudio.policy import tokens
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import PREFIX
 from routeraudio.providers.base import Credential, Entry
@@ -59,7 +57,7 @@ log = structlog.get_logger(__name__)
 
 
 class Settings(Protocol):
-    """What new passages get. `edge.stream_handler.StreamHandler` has it."""
+    """What new sessions get. `edge.stream_handler.StreamHandler` has it."""
 
     @property
     def config(self) -> Config:
@@ -152,9 +150,9 @@ class GatewayHandler:
         except Refusal as refusal:
             await self._refuse(stream, call_.call, refusal)
         except Fault as fault:
-            self._metrics.turned_away("gateway", endings.close_code(fault), fault.code)
+            self._metrics.turned_away("gateway", closes.close_code(fault), fault.code)
             retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
-            why = Refusal(endings.status(fault), fault.message, retry_after_s)
+            why = Refusal(closes.status(fault), fault.message, retry_after_s)
             await self._refuse(stream, call_.call, why)
         except trio.BrokenResourceError:
             raise  # the client has gone
@@ -164,7 +162,7 @@ class GatewayHandler:
             await self._refuse(stream, call_.call, why)
 
     def finish_all(self) -> None:
-        """Ask every passage for its provider's last words: the daemon is stopping."""
+        """Ask every session for its provider's last words: the daemon is stopping."""
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
         self._running.finish_all(stopping)
 
@@ -359,30 +357,20 @@ class GatewayHandler:
         await self._running.run(Proxy(plan, client, dial, limits, already=already))
 
     async def _refuse(self, stream: ByteStream, call: Call, refusal: Refusal) -> None:
-        media_type, body = endings.refusal(call, refusal.status, refusal.message)
+        media_type, body = closes.refusal(call, refusal.status, refusal.message)
         wait_s = refusal.retry_after_s
         headers = () if wait_s is None else (("retry-after", str(max(1, round(wait_s)))),)
         log.info("turned_away", status=refusal.status)
         await answer(stream, refusal.status, body, headers, media_type=media_type)
 
 
-def is_token(text: str) -> bool:
-    """Whether it is a token made by a daemon like this one, good or bad: providers have JWTs of their own."""
-    if len(text) > tokens.TOKEN_BYTES_MAX or text.count(".") != 2:
-        return False
-    try:
-        return jwt.get_unverified_header(text).get("typ") == tokens.TYPE
-    except jwt.InvalidTokenError:
-        return False
-
-
 def _in_close_frame(fault: Fault) -> LastWords:
     """The providers' protocols have error messages of their own, which are not ours to imitate."""
-    return LastWords((), int(endings.close_code(fault)), fault.message)
+    return LastWords((), int(closes.close_code(fault)), fault.message)
 
 
 def _refused(entry: Entry, credential: Credential | None, status: int, body: bytes) -> Fault:
-    return endings.upstream_refusal(entry, status, body, credential)
+    return closes.upstream_refusal(entry, status, body, credential)
 
 
 def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:

@@ -28,7 +28,7 @@ from routeraudio.gateway.closes import (
     close_for_provider,
 )
 from routeraudio.gateway.first_message import FirstMessage
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, InternalFault, Overloaded, UpstreamFault
+from routeraudio.model.errors import CloseCode, Fault, InternalFault, Overloaded, UpstreamFault, timed_out
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
@@ -57,7 +57,7 @@ MESSAGE_BYTES: Final = 64
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a passage is made from, once everything that can be refused has been checked."""
+    """What a proxy is made from, once everything that can be refused has been checked."""
 
     request_id: str
     key_id: str
@@ -74,7 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     end_of_audio: Callable[[int], Message] | None = None
     """See `providers.native`."""
     credit: Credit = UnlimitedCredit()
-    """What it is charged to. The passage closes it."""
+    """What it is charged to. The frame closes it."""
     observer: Observer = NullObserver()
 
 
@@ -218,7 +218,7 @@ class Proxy:
             "messages_down": self._messages_down,
         }
 
-    async def aclose(self, ending: Ending | None) -> None:  # noqa: ARG002
+    async def aclose(self) -> None:
         """See `Service`."""
         if self._provider is not None:
             sides = self._ending or _sides(CANCELLED)
@@ -327,7 +327,7 @@ class Proxy:
         with trio.move_on_after(self._limits.send_s) as scope:
             await self._client.flushed()
         if scope.cancelled_caught:
-            raise _timeout(f"the client has not read for {self._limits.send_s:g} s")
+            raise timed_out(f"the client has not read for {self._limits.send_s:g} s")
 
     def _provider_gone(self, closed: Closed) -> None:
         is_clean = closed.code in (CloseCode.NORMAL, NO_CODE)
@@ -401,7 +401,3 @@ class _Ear:
 
 def _size(message: Message | Sides) -> int:
     return MESSAGE_BYTES if isinstance(message, Sides) else len(message) + MESSAGE_BYTES
-
-
-def _timeout(message: str) -> ClientFault:
-    return ClientFault(message, code="timeout", close_code=CloseCode.TIMEOUT)

@@ -80,8 +80,8 @@ class Service(Protocol):
     def log_fields(self) -> Mapping[str, object]:
         """For the `session_ended` line."""
 
-    async def aclose(self, ending: Ending | None) -> None:
-        """Release the provider's side. None: the session was cancelled or broken."""
+    async def aclose(self) -> None:
+        """Release the provider's side."""
 
 
 class Frame:
@@ -139,7 +139,7 @@ class Frame:
             self._guarded(lambda: self._report(service, ending))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._guarded_task, self._client.aclose)
-                nursery.start_soon(self._guarded_task, lambda: service.aclose(ending))
+                nursery.start_soon(self._guarded_task, service.aclose)
                 nursery.start_soon(self._guarded_task, lambda: self._close_credit(service, ending))
 
     async def _serve(self, service: Service) -> Ending:

@@ -211,7 +211,7 @@ class Session:
             "upstream_audio_ms": self.usage().provider_ms,
         }
 
-    async def aclose(self, ending: Ending | None) -> None:  # noqa: ARG002 - providers are closed the same way always
+    async def aclose(self) -> None:
         """See `Service`."""
         await self._succession.aclose()
 

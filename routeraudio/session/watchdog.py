@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.model.errors import ClientFault, CloseCode, Fault
+from routeraudio.model.errors import Fault, timed_out
 from routeraudio.policy.limits import Limits
 from routeraudio.session.credit import Credit
 
@@ -68,12 +68,8 @@ class Watchdog:
             if now_seen != seen or self._is_held():
                 seen, quiet_since_s = now_seen, now_s
             if now_s - quiet_since_s >= limits.idle_s:
-                self._on_limit(_timeout(self._sentences.idle.format(limits.idle_s)))
+                self._on_limit(timed_out(self._sentences.idle.format(limits.idle_s)))
                 return
             if now_s - began_s >= limits.session_s:
-                self._on_limit(_timeout(self._sentences.lasted.format(limits.session_s)))
+                self._on_limit(timed_out(self._sentences.lasted.format(limits.session_s)))
                 return
-
-
-def _timeout(message: str) -> ClientFault:
-    return ClientFault(message, code="timeout", close_code=CloseCode.TIMEOUT)
