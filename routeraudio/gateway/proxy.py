@@ -385,18 +385,12 @@ def _for_frame(sides: Sides) -> Ending:
     return Ending(sides.word, int(sides.for_client.code), sides.for_client.reason, sides.why)
 
 
-class _Ear:
-    """Listens to one side."""
+class _Ear(msgspec.Struct, frozen=True):
+    """Listens to one side: a `Listener`."""
 
-    def __init__(
-        self,
-        message: Callable[[Message], bool],
-        closed: Callable[[Closed], None],
-        crashed: Callable[[Exception], None],
-    ) -> None:
-        self.message = message
-        self.closed = closed
-        self.crashed = crashed
+    message: Callable[[Message], bool]
+    closed: Callable[[Closed], None]
+    crashed: Callable[[Exception], None]
 
 
 def _size(message: Message | Sides) -> int:
