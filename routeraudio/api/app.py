@@ -1,4 +1,4 @@
-"""REST calls and pages (Quart-Trio, served by Hypercorn behind the door)."""
+"""REST calls and pages (Quart-Trio, served by Hypercorn behind `edge.connection`)."""
 
 from collections.abc import Callable, Sequence
 from typing import Final

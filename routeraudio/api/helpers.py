@@ -57,7 +57,7 @@ def answering(handler: Handler[P]) -> Handler[P]:
 
 
 def reply(body: object, status: int = 200) -> Response:
-    """A JSON answer that nobody on the way keeps: many hold a key or a token."""
+    """A JSON answer that no cache keeps: many hold a key or a token."""
     answer = Response(msgspec.json.encode(body), status, content_type=JSON)
     answer.headers["cache-control"] = "no-store"
     return answer

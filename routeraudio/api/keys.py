@@ -1,4 +1,4 @@
-"""`/v1/keys` and `/v1/audit`: the administration of router keys, for whoever has the admin key."""
+"""`/v1/keys` and `/v1/audit`: the administration of router keys, with the admin key."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial

@@ -167,7 +167,7 @@ class PullApi:
     async def _start(self) -> Response:
         key = await self._key()
         body = await helpers.body()
-        pull_request = _wish(body)
+        pull_request = _read_body(body)
         principal, route = await self._principal(pull_request)
         assert principal.account == key.account
         options = _options(pull_request, route)
@@ -195,12 +195,11 @@ class PullApi:
             price_per_hour_usd=price,
             started_at_s=time.time(),
         )
-        seat = await self._seat(record, principal, options, route)
-        try:
-            await self._registry.start(record, pull_request.audio_url, seat)
-        except BaseException:
-            await seat.leave("internal")
-            raise
+        async with AsyncExitStack() as not_started:
+            reservation = await self._reserve(record, principal, options, route)
+            not_started.push_async_callback(reservation.leave, "internal")
+            await self._registry.start(record, pull_request.audio_url, reservation)
+            not_started.pop_all()
         ignored = sorted(
             name for name in body.keys() - set(PullRequest.__struct_fields__) if NAME.fullmatch(name)
         )
@@ -292,7 +291,7 @@ class PullApi:
                 raise invalid_parameter(name, f"{name}: {fault.message}") from None
             # A name that is unknown now may be known in a moment: the task finds out.
 
-    async def _seat(
+    async def _reserve(
         self, record: Record, principal: Principal, options: Options, route: Route
     ) -> Reservation:
         """A place in the daemon and in the ledger.
@@ -345,7 +344,7 @@ class PullApi:
         return Session(plan, client, route.dialler(limits, self._poller), limits)
 
 
-def _wish(body: dict[str, object]) -> PullRequest:
+def _read_body(body: dict[str, object]) -> PullRequest:
     """The fields of the body.
 
     Raises:

@@ -39,7 +39,7 @@ class ConnectionHandler:
     """Handles accepted connections.
 
     Args:
-        gateway: serves the gateway's paths; None: nobody does.
+        gateway: serves the gateway's paths; None: they are not served.
         tls: terminate TLS here, with the certificates of the moment; None: plain.
         trusted_proxies: whose `X-Forwarded-For` is believed.
     """

@@ -7,7 +7,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_address(peer: str, forwarded_for: str, trusted_proxies: Sequence[Network]) -> str:
-    """The last address in the chain that is no proxy of ours; what stands before it is hearsay.
+    """The last address in the chain that is no proxy of ours; earlier ones may be invented by the client.
 
     Args:
         peer: who is connected; empty for a local socket.

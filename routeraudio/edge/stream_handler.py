@@ -99,10 +99,12 @@ class StreamHandler:
         self, stream: ByteStream, head: Head, entry: DialectEntry, ticket: Ticket, request_id: str
     ) -> None:
         try:
-            wish = entry.parse(head.request)
-            shown = PresentedKeys(wish.key, wish.token, head.request.headers.get(PROVIDER_KEY_HEADER))
+            stream_request = entry.parse(head.request)
+            shown = PresentedKeys(
+                stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+            )
             options, route = self._resolve(
-                wish.options, entry, await self._usual_provider(wish, shown, ticket)
+                stream_request.options, entry, await self._usual_provider(stream_request, shown, ticket)
             )
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
@@ -113,12 +115,12 @@ class StreamHandler:
         if not self._ledger.is_available:
             await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
             return
-        handshake = Handshake(head, entry, wish, shown, options, route, ticket)
+        handshake = Handshake(head, entry, stream_request, shown, options, route, ticket)
         if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
             await answer(stream, *refusal)
             return
-        if wish.unknown:
-            log.debug("unknown_parameters", names=wish.unknown)
+        if stream_request.unknown:
+            log.debug("unknown_parameters", names=stream_request.unknown)
         client = await self._upgrade(stream, handshake)
         if client is not None:
             turned_away = partial(self._metrics.turned_away, entry.name)
@@ -130,9 +132,11 @@ class StreamHandler:
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
         self._running.finish_all(stopping)
 
-    async def _usual_provider(self, wish: StreamRequest, shown: PresentedKeys, ticket: Ticket) -> str | None:
+    async def _usual_provider(
+        self, stream_request: StreamRequest, shown: PresentedKeys, ticket: Ticket
+    ) -> str | None:
         """The provider of a key whose holder names none; None: there is no such key, or it has none."""
-        if wish.options.provider:
+        if stream_request.options.provider:
             return None
         try:
             return (await self._access.terms(shown, ticket.address)).default_provider
@@ -146,7 +150,7 @@ class StreamHandler:
             ClientFault: a combination that cannot work.
         """
         if not options.provider:
-            assert entry.default_provider is not None, "a dialect without one lets nobody leave it out"
+            assert entry.default_provider is not None, "a dialect without a default requires the parameter"
             options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
         route = self.routes[options.provider]
         if options.model is None and route.default_model is not None:
@@ -163,7 +167,7 @@ class StreamHandler:
         try:
             await self._principal(handshake)
         except ClientFault as fault:
-            return (401 if fault.code == "unauthorized" else 403), body(handshake.wish, fault)
+            return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
         except Fault:
             pass  # no fault of the client's, and told behind the upgrade like any other
         return None
@@ -177,7 +181,7 @@ class StreamHandler:
             Fault: there is no session.
         """
         options, route = handshake.options, handshake.route
-        dialect = handshake.entry.dialect(Opening(handshake.wish, options, request_id, _clock()))
+        dialect = handshake.entry.dialect(Opening(handshake.stream_request, options, request_id, _clock()))
         boundary.voice = dialect_voice(dialect)
         principal = await self._principal(handshake)
         handshake.ticket.authenticated()
@@ -221,7 +225,7 @@ class StreamHandler:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        if advice := (*warnings(handshake.options), *ignored(handshake.wish.unknown)):
+        if advice := (*warnings(handshake.options), *ignored(handshake.stream_request.unknown)):
             accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
         limits = self.config.limits
         return await open_websocket(
@@ -245,11 +249,11 @@ class StreamHandler:
 
 
 class Handshake(msgspec.Struct, frozen=True):
-    """A client at the door whose wish can be served."""
+    """A checked upgrade request."""
 
     head: Head
     entry: DialectEntry
-    wish: StreamRequest
+    stream_request: StreamRequest
     shown: PresentedKeys
     options: Options
     route: Route

@@ -236,7 +236,7 @@ class GatewayHandler:
         return PresentedKeys(key=secret, provider_key=provider_key)
 
     async def _judge(self, call_: GatewayCall) -> None:
-        """Refuse a request for no provider of ours, but whoever may not come in at all hears that first.
+        """Refuse a request for an unknown provider; a key that may not use the gateway at all is refused first.
 
         Raises:
             Refusal: always; or what `_principal` raises.
@@ -275,7 +275,7 @@ class GatewayHandler:
         """The 101.
 
         Raises:
-            Refusal: it is no valid upgrade, or asks for what nobody serves.
+            Refusal: it is no valid upgrade, or asks for what is not served.
         """
         if call.problem is not None:
             raise Refusal(call.problem.status, call.problem.message)

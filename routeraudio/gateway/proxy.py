@@ -93,7 +93,7 @@ class Proxy:
     """One client and its provider.
 
     Args:
-        already: what the client has said so far, where somebody has listened before.
+        already: what the client has sent so far, where its first message was read for the key.
     """
 
     def __init__(
