@@ -5,14 +5,13 @@ in the daemon and one in the ledger. Answers have the product's envelope; `messa
 pages use either.
 """
 
-import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
-from functools import partial, wraps
-from typing import Annotated, Final, ParamSpec, Protocol
+from functools import partial
+from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from routeraudio.api import helpers
+from routeraudio.api.envelope import answering, reply
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import Dialect
@@ -28,12 +28,6 @@ from routeraudio.edge.admission import Admission
 from routeraudio.edge.forwarded import Network
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import (
-    BudgetUsedUp,
-    ClientFault,
-    CloseCode,
-    Fault,
-    Overloaded,
-    Unavailable,
     forbidden,
     invalid_parameter,
     unauthorized,
@@ -44,7 +38,7 @@ from routeraudio.policy.keys import PREFIX, Key
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.record import Record, Status, hidden
+from routeraudio.pull.record import Record, hidden
 from routeraudio.pull.registry import Registry
 from routeraudio.pull.reservation import Reservation
 from routeraudio.pull.sandbox.opening import PORTS
@@ -55,8 +49,6 @@ from routeraudio.session.observer import NullObserver, Observer
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.session.streams import MessageStream
 from routeraudio.transport.poller import Poller
-
-P = ParamSpec("P")
 
 BASES: Final = ("", "/serve/api/v2")
 
@@ -158,7 +150,7 @@ class PullApi:
                 app.add_url_rule(
                     f"{base}/audio-stream/{path}",
                     endpoint=f"pull{base}{handler.__name__}",
-                    view_func=_answering(handler),
+                    view_func=answering(handler),
                     methods=[method],
                 )
 
@@ -204,26 +196,26 @@ class PullApi:
             name for name in body.keys() - set(PullRequest.__struct_fields__) if NAME.fullmatch(name)
         )
         data: dict[str, object] = {"task_id": task_id, "message": "Audio stream transcription started"}
-        return _reply(200, "success", data | ({"ignored": ignored[:IGNORED_MAX]} if ignored else {}))
+        return reply(200, "success", data | ({"ignored": ignored[:IGNORED_MAX]} if ignored else {}))
 
     async def _stop(self) -> Response:
         key = await self._key()
         task_id = (await helpers.body()).get("task_id")
         if not isinstance(task_id, str) or not await self._registry.stop(key.account, task_id):
             raise invalid_parameter("task_id", "task_id: there is no such running task")
-        return _reply(200, "success", {"task_id": task_id, "message": "Audio stream stopped successfully"})
+        return reply(200, "success", {"task_id": task_id, "message": "Audio stream stopped successfully"})
 
     async def _status(self, task_id: str) -> Response:
         key = await self._key()
         record = await self._registry.find(key.account, task_id)
         if record is None:
             raise invalid_parameter("task_id", "task_id: there is no such task")
-        return _reply(200, "success", record.shown())
+        return reply(200, "success", record.shown())
 
     async def _tasks(self) -> Response:
         key = await self._key()
         records = await self._registry.all(key.account)
-        return _reply(200, "success", {"tasks": [record.shown() for record in records]})
+        return reply(200, "success", {"tasks": [record.shown() for record in records]})
 
     # Who, what, and whether there is room.
 
@@ -380,45 +372,3 @@ def _options(pull_request: PullRequest, route: Route) -> Options:
         options = msgspec.structs.replace(options, language=pull_request.language_code)
     route.entry.check(options)
     return options
-
-
-def _answering(handler: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Response]]:
-    """Turn what goes wrong in ``handler`` into the product's envelope."""
-
-    @wraps(handler)
-    async def answered(*arguments: P.args, **named: P.kwargs) -> Response:
-        try:
-            return await handler(*arguments, **named)
-        except helpers.BadBody as bad:
-            return _reply(400, str(bad), None)
-        except Fault as fault:
-            return _refusal(fault)
-        except Exception as error:  # noqa: BLE001 - one call never ends another one
-            return _reply(500, helpers.broken(error), None)
-
-    return answered
-
-
-def _refusal(fault: Fault) -> Response:
-    if isinstance(fault, BudgetUsedUp):
-        return _reply(402, fault.message, None, status=Status.BALANCE)
-    if isinstance(fault, Overloaded):
-        is_full = not (isinstance(fault, Unavailable) or fault.close_code is CloseCode.RESTART)
-        answer = (
-            _reply(429, "Capacity reached", None, status=Status.CAPACITY)
-            if is_full
-            else _reply(503, fault.message, None)
-        )
-        answer.headers["retry-after"] = str(math.ceil(fault.retry_after_s or helpers.RETRY_S))
-        return answer
-    if not isinstance(fault, ClientFault):
-        return _reply(502, fault.message, None)
-    code = {"unauthorized": 401, "forbidden": 403}.get(fault.code, 400)
-    return _reply(code, fault.message, None)
-
-
-def _reply(code: int, message: str, data: object, status: Status | None = None) -> Response:
-    body = {"code": code, "message": message, "msg": message, "data": data}
-    if status is not None:
-        body["status"] = int(status)
-    return helpers.reply(body, code)
