@@ -123,6 +123,7 @@ class Daemon:
         """
         server = self._config.server
         trio.socket.set_custom_hostname_resolver(Resolver(self._config.limits.dial_dns_s))
+        self._streaming.prepare()
         files = _certificates(self._config)
         self._tls = Certificates(files) if files else None
         shared = inherited(self._place.listening)

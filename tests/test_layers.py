@@ -52,6 +52,7 @@ NEIGHBOURS: Final = {
     ("dialects", "providers"),  # a parameter's allowed values are the catalogue's
     ("dialects", "audio"),  # a protocol whose server finds the ends of utterances needs an ear
     ("providers", "audio"),  # finding pauses is sound work, for vendors that must be told when a turn ends
+    ("store", "session"),  # the ledger's stream is a session's credit
     ("store", "config"),  # the store that a configuration names
     ("daemon", "workers.supervisor"),  # one process that is told to be several
 }

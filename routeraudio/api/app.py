@@ -1,4 +1,4 @@
-"""REST calls and pages (Quart-Trio, served by Hypercorn behind the door)."""
+"""REST calls and pages (Quart-Trio, served by Hypercorn behind `edge.connection`)."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -7,7 +7,7 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from routeraudio.api import catalogue, pages
+from routeraudio.api import catalogue, helpers, pages
 from routeraudio.api.hypercorn import BODY_BYTES
 from routeraudio.edge.http_error import error_body
 
@@ -40,5 +40,10 @@ def create_app(mounts: Sequence[Mount] = ()) -> QuartTrio:
         answer = Response(error_body(error.description or error.name), error.code, content_type=JSON)
         answer.headers.update({name: text for name, text in error.get_headers() if name != "Content-Type"})
         return answer
+
+    @app.errorhandler(Exception)
+    async def failed(error: Exception) -> Response:
+        """A bug: one log line of ours instead of the framework's traceback, which may quote a key."""
+        return helpers.reply({"error": helpers.broken(error)}, 500)
 
     return app

@@ -1,7 +1,7 @@
-"""The catalogue's REST views: providers, their models, who speaks a language, the shape of what is sent.
+"""The catalogue's REST views: providers, their models, which support a language, the shape of what is sent.
 
-`support` has one shape wherever it stands, `routeraudio.providers.models.Support`: who fulfils a wish, the vendor
-(`native`), we (`emulated`) or nobody (`ignored`).
+`support` has one shape wherever it stands, `routeraudio.providers.models.Support`: whether an option is
+fulfilled by the vendor (`native`), by us (`emulated`) or not at all (`ignored`).
 """
 
 from typing import Final

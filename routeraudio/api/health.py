@@ -44,7 +44,7 @@ def mount(app: QuartTrio, standing: Callable[[], State], page: Callable[[], byte
 
 
 async def _healthz() -> Response:
-    """The event loop runs: whoever gets this answer has seen it run."""
+    """Liveness: an answer proves that the event loop runs."""
     return _json({"status": "ok"})
 
 

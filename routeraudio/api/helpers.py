@@ -1,23 +1,26 @@
 """What REST calls that need a key have in common: who calls, what the body says, and faults as JSON answers."""
 
-import ipaddress
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, Final, ParamSpec
+from uuid import uuid4
 
 import msgspec
+import structlog
 from quart import Response, request
 
 from routeraudio.auth.key_admin import NoSuchKey
 from routeraudio.config.source import ValueFault
-from routeraudio.model.errors import ClientFault, Overloaded, Unavailable
+from routeraudio.edge.forwarded import Network, client_address
+from routeraudio.model.errors import ClientFault, InternalFault, Overloaded, Unavailable
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.store.contract import StoreUnavailable
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[Response]]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+log = structlog.get_logger(__name__)
 
 JSON: Final = "application/json"
 
@@ -54,7 +57,7 @@ def answering(handler: Handler[P]) -> Handler[P]:
 
 
 def reply(body: object, status: int = 200) -> Response:
-    """A JSON answer that nobody on the way keeps: many hold a key or a token."""
+    """A JSON answer that no cache keeps: many hold a key or a token."""
     answer = Response(msgspec.json.encode(body), status, content_type=JSON)
     answer.headers["cache-control"] = "no-store"
     return answer
@@ -87,20 +90,16 @@ async def body() -> dict[str, object]:
 
 def caller(trusted_proxies: Sequence[Network]) -> str:
     """The client's address: the peer's, or what a proxy of ours says of it; empty for a local socket."""
-    address = (request.remote_addr or "").removeprefix("::ffff:")
-    forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
-    while address and _is_in(address, trusted_proxies) and forwarded:
-        # What stands before the last address that is no proxy of ours is hearsay.
-        address = forwarded.pop() or address
-    return address
+    return client_address(
+        request.remote_addr or "", request.headers.get("x-forwarded-for", ""), trusted_proxies
+    )
 
 
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
+def broken(error: Exception) -> str:
+    """A bug in a call: logs it, and returns what the caller is told, with an id."""
+    request_id = uuid4().hex
+    log.error("request_bug", **bug_fields(error, request_id))
+    return InternalFault(request_id).message
 
 
 def _wait(message: str, status: int, retry_after_s: float) -> Response:

@@ -1,4 +1,4 @@
-"""Hypercorn behind the door: one HTTP/1.1 request per connection, inside a deadline and a catch-all of its own.
+"""Hypercorn behind `edge.connection`: one HTTP/1.1 request per connection, with a deadline and a catch-all.
 
 Hypercorn is given a connection whose head has been checked (`edge.request_head`). WebSockets and HTTP/2, which it
 serves badly on Trio, never reach it; an exception on one connection stays on that connection, and a deadline ends
@@ -29,7 +29,7 @@ class HypercornServer:
         self._app = ASGIWrapper(app)
         self._config = HypercornConfig()
         self._config.keep_alive_max_requests = (
-            1  # no second request, which could be an upgrade, past the door
+            1  # no second request, which could be an upgrade, past `edge.connection`
         )
         self._config.accesslog = None  # its formats can print queries and headers
         self._config.errorlog = None  # prints exception texts; ours are counted by kind

@@ -1,4 +1,4 @@
-"""`/v1/keys` and `/v1/audit`: the administration of router keys, for whoever has the admin key."""
+"""`/v1/keys` and `/v1/audit`: the administration of router keys, with the admin key."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from routeraudio.api import helpers
 from routeraudio.auth.authenticator import Authenticator, is_same
 from routeraudio.auth.key_admin import KeyAdmin, Made, iso, view, view_made
+from routeraudio.edge.forwarded import Network
 from routeraudio.model.errors import forbidden, unauthorized
 from routeraudio.policy.keys import PREFIX, Key
 from routeraudio.store.contract import Audit, Store
@@ -27,9 +28,7 @@ AUDITS_MAX: Final = 1000
 class KeyApi:
     """The administration over HTTP. Off without `access.admin_key`."""
 
-    def __init__(
-        self, access: Authenticator, store: Store, trusted_proxies: Sequence[helpers.Network] = ()
-    ) -> None:
+    def __init__(self, access: Authenticator, store: Store, trusted_proxies: Sequence[Network] = ()) -> None:
         self._access = access
         self._store = store
         self._trusted_proxies = tuple(trusted_proxies)

@@ -1,4 +1,4 @@
-"""The page at `/`: speak into the browser, and see who speaks what."""
+"""The page at `/`: records from the browser and shows the transcript."""
 
 from collections.abc import Awaitable, Callable
 from importlib import resources

@@ -5,14 +5,13 @@ in the daemon and one in the ledger. Answers have the product's envelope; `messa
 pages use either.
 """
 
-import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
-from functools import partial, wraps
-from typing import Annotated, Final, ParamSpec, Protocol
+from functools import partial
+from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,18 +20,14 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from routeraudio.api import helpers
+from routeraudio.api.envelope import answering, reply
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import Dialect
 from routeraudio.edge.admission import Admission
+from routeraudio.edge.forwarded import Network
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import (
-    BudgetUsedUp,
-    ClientFault,
-    CloseCode,
-    Fault,
-    Overloaded,
-    Unavailable,
     forbidden,
     invalid_parameter,
     unauthorized,
@@ -40,11 +35,10 @@ from routeraudio.model.errors import (
 from routeraudio.model.options import Options
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import PREFIX, Key
-from routeraudio.providers.base import Adapter, AdapterConfig
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.record import Record, Status, hidden
+from routeraudio.pull.record import Record, hidden
 from routeraudio.pull.registry import Registry
 from routeraudio.pull.reservation import Reservation
 from routeraudio.pull.sandbox.opening import PORTS
@@ -55,9 +49,6 @@ from routeraudio.session.observer import NullObserver, Observer
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.session.streams import MessageStream
 from routeraudio.transport.poller import Poller
-from routeraudio.transport.upstream import open_upstream
-
-P = ParamSpec("P")
 
 BASES: Final = ("", "/serve/api/v2")
 
@@ -96,7 +87,7 @@ class PullRequest(msgspec.Struct, kw_only=True):
 class Opens(Protocol):
     """The ledger, as far as it is needed here: `store.ledger.service.Ledger`."""
 
-    async def open(
+    def stream(
         self,
         *,
         session_id: str,
@@ -105,7 +96,7 @@ class Opens(Protocol):
         provider: str,
         model: str | None,
         price_per_hour_usd: Decimal,
-    ) -> Credit:
+    ) -> AbstractAsyncContextManager[Credit]:
         """A credit for a new stream."""
 
 
@@ -134,7 +125,7 @@ class PullApi:
         poller: Poller,
         guard: Guard,
         watched: Callable[[str, str], Observer] = _unwatched,
-        trusted_proxies: Sequence[helpers.Network] = (),
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._registry = registry
         self._access = access
@@ -159,7 +150,7 @@ class PullApi:
                 app.add_url_rule(
                     f"{base}/audio-stream/{path}",
                     endpoint=f"pull{base}{handler.__name__}",
-                    view_func=_answering(handler),
+                    view_func=answering(handler),
                     methods=[method],
                 )
 
@@ -168,13 +159,12 @@ class PullApi:
     async def _start(self) -> Response:
         key = await self._key()
         body = await helpers.body()
-        pull_request = _wish(body)
+        pull_request = _read_body(body)
         principal, route = await self._principal(pull_request)
         assert principal.account == key.account
         options = _options(pull_request, route)
-        _adapter(
-            options, route, principal
-        )  # a provider that is not to be reached here is told before a promise
+        # A provider that is not to be reached here is told before a promise.
+        route.adapter(options, principal.credential)
         callback_url = await self._checked(pull_request, principal)
         config = self._config()
         task_id = str(uuid4())
@@ -197,36 +187,35 @@ class PullApi:
             price_per_hour_usd=price,
             started_at_s=time.time(),
         )
-        seat = await self._seat(record, principal, options, route)
-        try:
-            await self._registry.start(record, pull_request.audio_url, seat)
-        except BaseException:
-            await seat.leave("internal")
-            raise
+        async with AsyncExitStack() as not_started:
+            reservation = await self._reserve(record, principal, options, route)
+            not_started.push_async_callback(reservation.leave, "internal")
+            await self._registry.start(record, pull_request.audio_url, reservation)
+            not_started.pop_all()
         ignored = sorted(
             name for name in body.keys() - set(PullRequest.__struct_fields__) if NAME.fullmatch(name)
         )
         data: dict[str, object] = {"task_id": task_id, "message": "Audio stream transcription started"}
-        return _reply(200, "success", data | ({"ignored": ignored[:IGNORED_MAX]} if ignored else {}))
+        return reply(200, "success", data | ({"ignored": ignored[:IGNORED_MAX]} if ignored else {}))
 
     async def _stop(self) -> Response:
         key = await self._key()
         task_id = (await helpers.body()).get("task_id")
         if not isinstance(task_id, str) or not await self._registry.stop(key.account, task_id):
             raise invalid_parameter("task_id", "task_id: there is no such running task")
-        return _reply(200, "success", {"task_id": task_id, "message": "Audio stream stopped successfully"})
+        return reply(200, "success", {"task_id": task_id, "message": "Audio stream stopped successfully"})
 
     async def _status(self, task_id: str) -> Response:
         key = await self._key()
         record = await self._registry.find(key.account, task_id)
         if record is None:
             raise invalid_parameter("task_id", "task_id: there is no such task")
-        return _reply(200, "success", record.shown())
+        return reply(200, "success", record.shown())
 
     async def _tasks(self) -> Response:
         key = await self._key()
         records = await self._registry.all(key.account)
-        return _reply(200, "success", {"tasks": [record.shown() for record in records]})
+        return reply(200, "success", {"tasks": [record.shown() for record in records]})
 
     # Who, what, and whether there is room.
 
@@ -294,7 +283,7 @@ class PullApi:
                 raise invalid_parameter(name, f"{name}: {fault.message}") from None
             # A name that is unknown now may be known in a moment: the task finds out.
 
-    async def _seat(
+    async def _reserve(
         self, record: Record, principal: Principal, options: Options, route: Route
     ) -> Reservation:
         """A place in the daemon and in the ledger.
@@ -302,15 +291,17 @@ class PullApi:
         Raises:
             Overloaded: there is none.
         """
-        with ExitStack() as place:
+        async with AsyncExitStack() as place:
             place.enter_context(self._admission.session(principal.terms.priority))
-            credit = await self._ledger.open(
-                session_id=record.task_id,
-                principal=principal,
-                dialect="pull",
-                provider=record.provider,
-                model=record.model,
-                price_per_hour_usd=record.price_per_hour_usd,
+            credit = await place.enter_async_context(
+                self._ledger.stream(
+                    session_id=record.task_id,
+                    principal=principal,
+                    dialect="pull",
+                    provider=record.provider,
+                    model=record.model,
+                    price_per_hour_usd=record.price_per_hour_usd,
+                )
             )
             return Reservation(
                 credit, place.pop_all(), partial(self._session, record, principal, options, route)
@@ -328,7 +319,7 @@ class PullApi:
     ) -> Session:
         config = self._config()
         limits = msgspec.structs.replace(config.limits, session_s=config.pull.task_s)
-        another = partial(_adapter, options, route, principal)
+        another = partial(route.adapter, options, principal.credential)
         plan = Plan(
             request_id=record.task_id,
             key_id=record.key_id,
@@ -342,13 +333,10 @@ class PullApi:
             credit=credit,
             observer=self._watched(record.provider, "pull"),
         )
-        dial = partial(
-            open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
-        )
-        return Session(plan, client, dial, limits)
+        return Session(plan, client, route.dialler(limits, self._poller), limits)
 
 
-def _wish(body: dict[str, object]) -> PullRequest:
+def _read_body(body: dict[str, object]) -> PullRequest:
     """The fields of the body.
 
     Raises:
@@ -384,47 +372,3 @@ def _options(pull_request: PullRequest, route: Route) -> Options:
         options = msgspec.structs.replace(options, language=pull_request.language_code)
     route.entry.check(options)
     return options
-
-
-def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
-    return route.entry.adapter(AdapterConfig(options=options, url=route.url, credential=principal.credential))
-
-
-def _answering(handler: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Response]]:
-    """Turn what goes wrong in ``handler`` into the product's envelope."""
-
-    @wraps(handler)
-    async def answered(*arguments: P.args, **named: P.kwargs) -> Response:
-        try:
-            return await handler(*arguments, **named)
-        except helpers.BadBody as bad:
-            return _reply(400, str(bad), None)
-        except Fault as fault:
-            return _refusal(fault)
-
-    return answered
-
-
-def _refusal(fault: Fault) -> Response:
-    if isinstance(fault, BudgetUsedUp):
-        return _reply(402, fault.message, None, status=Status.BALANCE)
-    if isinstance(fault, Overloaded):
-        is_full = not (isinstance(fault, Unavailable) or fault.close_code is CloseCode.RESTART)
-        answer = (
-            _reply(429, "Capacity reached", None, status=Status.CAPACITY)
-            if is_full
-            else _reply(503, fault.message, None)
-        )
-        answer.headers["retry-after"] = str(math.ceil(fault.retry_after_s or helpers.RETRY_S))
-        return answer
-    if not isinstance(fault, ClientFault):
-        return _reply(502, fault.message, None)
-    code = {"unauthorized": 401, "forbidden": 403}.get(fault.code, 400)
-    return _reply(code, fault.message, None)
-
-
-def _reply(code: int, message: str, data: object, status: Status | None = None) -> Response:
-    body = {"code": code, "message": message, "msg": message, "data": data}
-    if status is not None:
-        body["status"] = int(status)
-    return helpers.reply(body, code)

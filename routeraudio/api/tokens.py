@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 from routeraudio.api import helpers
 from routeraudio.auth.authenticator import Authenticator
 from routeraudio.auth.token_issuer import coin, view
+from routeraudio.edge.forwarded import Network
 from routeraudio.model.errors import Overloaded, unauthorized
 from routeraudio.policy.access import check_origin
 from routeraudio.policy.keys import PREFIX, Key
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 class TokenApi:
     """The mint."""
 
-    def __init__(self, access: Authenticator, trusted_proxies: Sequence[helpers.Network] = ()) -> None:
+    def __init__(self, access: Authenticator, trusted_proxies: Sequence[Network] = ()) -> None:
         self._access = access
         self._trusted_proxies = tuple(trusted_proxies)
 

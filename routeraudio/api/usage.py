@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 from routeraudio.api import helpers
 from routeraudio.api.usage_report import parse, read, view
 from routeraudio.auth.authenticator import Authenticator
+from routeraudio.edge.forwarded import Network
 from routeraudio.model.errors import forbidden, unauthorized
 from routeraudio.store.contract import Store
 
@@ -26,7 +27,7 @@ class UsageApi:
         access: Authenticator,
         store: Store,
         is_admin: Callable[[], Awaitable[bool]],
-        trusted_proxies: Sequence[helpers.Network] = (),
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._access = access
         self._store = store

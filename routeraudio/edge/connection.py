@@ -5,28 +5,29 @@ could be neither cancelled nor drained, and it cannot be told to do without comp
 streaming path. Each connection is its own failure: nothing it does ends another one.
 """
 
-import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
+from uuid import uuid4
 
 import structlog
 import trio
 
 from routeraudio.dialects.catalog import BY_PATH
 from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.forwarded import Network, client_address, is_trusted
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.request_head import BadRequestHead, read_head
 from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.gateway.handler import GatewayHandler
-from routeraudio.gateway.request import is_served as is_passage
+from routeraudio.gateway.request import is_served as is_gateway_path
 from routeraudio.model.errors import Overloaded
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.transport.bytestream import ByteStream, detach
 from routeraudio.transport.certificates import Certificates
 
 log = structlog.get_logger(__name__)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HttpHandler = Callable[[ByteStream], Awaitable[None]]
 """Serves one HTTP request on a stream whose head has been given back, and closes it."""
 
@@ -38,7 +39,7 @@ class ConnectionHandler:
     """Handles accepted connections.
 
     Args:
-        gateway: serves the gateway's paths; None: nobody does.
+        gateway: serves the gateway's paths; None: they are not served.
         tls: terminate TLS here, with the certificates of the moment; None: plain.
         trusted_proxies: whose `X-Forwarded-For` is believed.
     """
@@ -65,11 +66,10 @@ class ConnectionHandler:
         stream = ByteStream(detach(accepted), send_s=self._admission.limits.send_s)
         try:
             await self._handle(stream)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer left in the middle of something; its right
         except* Exception as group:  # noqa: BLE001 - one connection never ends another one
-            kinds = sorted({type(error).__name__ for error in leaves(group)})
-            log.error("connection_bug", errors=kinds)
+            log.error("connection_bug", **bug_fields(group, uuid4().hex))
         finally:
             stream.close_now()
 
@@ -77,7 +77,7 @@ class ConnectionHandler:
         try:
             with self._admission.connection() as ticket:
                 address = _address(stream)
-                if address and not self._is_proxy(address):
+                if address and not is_trusted(address, self._trusted_proxies):
                     ticket.comes_from(address)
                 if self._tls is None or await self._secure(stream, self._tls.context):
                     await self._serve(stream, ticket, address)
@@ -89,7 +89,10 @@ class ConnectionHandler:
     async def _secure(self, stream: ByteStream, tls: ssl.SSLContext) -> bool:
         """Shake hands; False: it took too long."""
         with trio.move_on_after(self._admission.limits.tls_handshake_s) as scope:
-            await stream.start_tls(tls)
+            try:
+                await stream.start_tls(tls)
+            except OSError as error:
+                raise trio.BrokenResourceError("the TLS handshake failed") from error
         return not scope.cancelled_caught
 
     async def _serve(self, stream: ByteStream, ticket: Ticket, address: str) -> None:
@@ -100,10 +103,11 @@ class ConnectionHandler:
             return
         if head is None:
             return
-        if self._is_proxy(address):
-            ticket.comes_from(self._forwarded_for(head.request.headers.get("x-forwarded-for", "")) or address)
+        if is_trusted(address, self._trusted_proxies):
+            forwarded_for = head.request.headers.get("x-forwarded-for", "")
+            ticket.comes_from(client_address(address, forwarded_for, self._trusted_proxies))
         dialect = BY_PATH.get(head.request.path)
-        is_gateway = self._gateway is not None and is_passage(head.request.path)
+        is_gateway = self._gateway is not None and is_gateway_path(head.request.path)
         if head.is_upgrade and dialect is not None:
             await self._streaming.serve(stream, head, dialect, ticket)
         elif head.is_upgrade and self._gateway is not None and is_gateway:
@@ -123,20 +127,6 @@ class ConnectionHandler:
         with trio.move_on_after(ANSWER_S):
             await answer(stream, status, error_body(message), headers)
 
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted_proxies)
-
-    def _forwarded_for(self, header: str) -> str:
-        """The last address in the chain that is no proxy of ours; what stands before it is hearsay."""
-        for address in reversed(header.split(",")):
-            if not self._is_proxy(address.strip()):
-                return address.strip()
-        return ""
-
 
 def _address(stream: ByteStream) -> str:
     """The peer's address; empty for a local socket."""
@@ -146,11 +136,3 @@ def _address(stream: ByteStream) -> str:
         return ""  # gone already; whatever follows will notice
     # A listener for both families, as systemd opens them, tells IPv4 peers as ::ffff:192.0.2.1.
     return str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
-
-
-def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    """The plain exceptions of ``group``."""
-    found: list[Exception] = []
-    for error in group.exceptions:
-        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found

@@ -1,4 +1,4 @@
-"""A short JSON answer on a connection that is closed afterwards: what the door says when it does not open."""
+"""A short JSON answer on a connection that is closed afterwards: a refusal before the upgrade."""
 
 from http import HTTPStatus
 

@@ -98,7 +98,7 @@ def _unix(address: Unix) -> trio.SocketListener:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket file nobody listens on: a daemon that was killed leaves one behind."""
+    """Remove a socket file without a listener: a daemon that was killed leaves one behind."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             return

@@ -1,4 +1,4 @@
-"""From an upgrade request to a running session: read the wish, check it, open the WebSocket, check the key, serve."""
+"""From an upgrade request to a running session: read the request, check it, answer 101, check the key, serve."""
 
 import time
 from collections.abc import Callable
@@ -13,27 +13,27 @@ import trio
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, StreamRequest
+from routeraudio.dialects.base import BadRequest, Clock, DialectEntry, Opening, StreamRequest
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.upgrade import open_websocket, response
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded
+from routeraudio.model.errors import ClientFault, CloseCode, Fault, InternalFault, Overloaded
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.model.options import Options
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
 from routeraudio.policy.limits import Limits
 from routeraudio.providers import models
-from routeraudio.providers.base import Adapter, AdapterConfig
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.routes import Route, routes
+from routeraudio.session.frame import Running
 from routeraudio.session.pipeline import Plan, Session
-from routeraudio.session.streams import NullListener
 from routeraudio.store.ledger.service import Ledger
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
-from routeraudio.transport.upstream import open_upstream
 from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class StreamHandler:
         self._access = access
         self._ledger = ledger
         self._metrics = metrics
-        self._sessions: set[Session] = set()
+        self._running = Running()
 
     def configure(self, config: Config) -> None:
         """New sessions get ``config``."""
@@ -73,6 +73,12 @@ class StreamHandler:
         if self._engine_url is not None:
             self.engine_at(self._engine_url)
 
+    def prepare(self) -> None:
+        """Pay once, at the start, what the first session with each configured provider would pay."""
+        for route in self.routes.values():
+            if route.is_configured:
+                route.prepare()
+
     def engine_at(self, url: str) -> None:
         """The spawned engine is reached at ``url``."""
         self._engine_url = url
@@ -80,11 +86,25 @@ class StreamHandler:
 
     async def serve(self, stream: ByteStream, head: Head, entry: DialectEntry, ticket: Ticket) -> None:
         """One client, from its upgrade request to its end. Owns ``stream``."""
+        request_id = uuid4().hex
         try:
-            wish = entry.parse(head.request)
-            shown = PresentedKeys(wish.key, wish.token, head.request.headers.get(PROVIDER_KEY_HEADER))
+            await self._serve(stream, head, entry, ticket, request_id)
+        except trio.BrokenResourceError:
+            raise  # the client has gone
+        except Exception as error:  # noqa: BLE001 - before the 101; behind it nothing is raised
+            log.error("session_bug", **bug_fields(error, request_id))
+            await answer(stream, 500, error_body(InternalFault(request_id).message))
+
+    async def _serve(
+        self, stream: ByteStream, head: Head, entry: DialectEntry, ticket: Ticket, request_id: str
+    ) -> None:
+        try:
+            stream_request = entry.parse(head.request)
+            shown = PresentedKeys(
+                stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+            )
             options, route = self._resolve(
-                wish.options, entry, await self._usual_provider(wish, shown, ticket)
+                stream_request.options, entry, await self._usual_provider(stream_request, shown, ticket)
             )
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
@@ -95,28 +115,28 @@ class StreamHandler:
         if not self._ledger.is_available:
             await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
             return
-        handshake = Handshake(head, entry, wish, shown, options, route, ticket)
+        handshake = Handshake(head, entry, stream_request, shown, options, route, ticket)
         if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
             await answer(stream, *refusal)
             return
-        if wish.unknown:
-            log.debug("unknown_parameters", names=wish.unknown)
+        if stream_request.unknown:
+            log.debug("unknown_parameters", names=stream_request.unknown)
         client = await self._upgrade(stream, handshake)
         if client is not None:
-            try:
-                await self._welcome(client, handshake)
-            finally:
-                client.release()
+            turned_away = partial(self._metrics.turned_away, entry.name)
+            boundary = Boundary(client, request_id, close_frame_only, turned_away)
+            await boundary.serve(lambda: self._welcome(client, handshake, request_id, boundary))
 
     def finish_all(self) -> None:
         """Ask every session for its last words: the daemon is stopping."""
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
-        for session in self._sessions:
-            session.finish(stopping)
+        self._running.finish_all(stopping)
 
-    async def _usual_provider(self, wish: StreamRequest, shown: PresentedKeys, ticket: Ticket) -> str | None:
+    async def _usual_provider(
+        self, stream_request: StreamRequest, shown: PresentedKeys, ticket: Ticket
+    ) -> str | None:
         """The provider of a key whose holder names none; None: there is no such key, or it has none."""
-        if wish.options.provider:
+        if stream_request.options.provider:
             return None
         try:
             return (await self._access.terms(shown, ticket.address)).default_provider
@@ -130,7 +150,7 @@ class StreamHandler:
             ClientFault: a combination that cannot work.
         """
         if not options.provider:
-            assert entry.default_provider is not None, "a dialect without one lets nobody leave it out"
+            assert entry.default_provider is not None, "a dialect without a default requires the parameter"
             options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
         route = self.routes[options.provider]
         if options.model is None and route.default_model is not None:
@@ -147,38 +167,43 @@ class StreamHandler:
         try:
             await self._principal(handshake)
         except ClientFault as fault:
-            return (401 if fault.code == "unauthorized" else 403), body(handshake.wish, fault)
+            return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
         except Fault:
             pass  # no fault of the client's, and told behind the upgrade like any other
         return None
 
-    async def _welcome(self, client: WebSocket, handshake: "Handshake") -> None:
-        """Who is it, is there room, what is it charged to: then the session, or a word why not."""
-        request_id = uuid4().hex
+    async def _welcome(
+        self, client: WebSocket, handshake: "Handshake", request_id: str, boundary: Boundary
+    ) -> None:
+        """Check the key and the limits, open the credit, and run the session.
+
+        Raises:
+            Fault: there is no session.
+        """
         options, route = handshake.options, handshake.route
-        dialect = handshake.entry.dialect(Opening(handshake.wish, options, request_id, _clock()))
-        try:
-            principal = await self._principal(handshake)
-            handshake.ticket.authenticated()
-            with self._admission.session(principal.terms.priority):
-                adapter = _adapter(options, route, principal)
-                credit = await self._ledger.open(
-                    session_id=request_id,
-                    principal=principal,
-                    dialect=handshake.entry.name,
-                    provider=options.provider,
-                    model=handshake.model,
-                    price_per_hour_usd=route.price_per_hour(
-                        handshake.model, is_own_key=principal.is_own_key, is_gateway=False
-                    ),
-                )
+        dialect = handshake.entry.dialect(Opening(handshake.stream_request, options, request_id, _clock()))
+        boundary.voice = dialect_voice(dialect)
+        principal = await self._principal(handshake)
+        handshake.ticket.authenticated()
+        with self._admission.session(principal.terms.priority):
+            adapter = route.adapter(options, principal.credential)
+            async with self._ledger.stream(
+                session_id=request_id,
+                principal=principal,
+                dialect=handshake.entry.name,
+                provider=options.provider,
+                model=handshake.model,
+                price_per_hour_usd=route.price_per_hour(
+                    handshake.model, is_own_key=principal.is_own_key, is_gateway=False
+                ),
+            ) as credit:
                 plan = Plan(
                     request_id=request_id,
                     key_id=principal.key_id,
                     title=route.entry.title,
                     options=options,
                     adapter=adapter,
-                    another=partial(_adapter, options, route, principal),
+                    another=partial(route.adapter, options, principal.credential),
                     # Whoever asked for the vendor's own messages gets one connection's, and its end.
                     session_s=route.session_s if options.parse_json else None,
                     pace=route.entry.pace,
@@ -186,10 +211,9 @@ class StreamHandler:
                     credit=credit,
                     observer=self._metrics.session(options.provider, handshake.entry.name),
                 )
-                await self._run(plan, client, route, principal)
-        except Fault as fault:
-            self._metrics.turned_away(handshake.entry.name, dialect.close_code(fault), fault.code)
-            await turn_away(client, dialect, fault)
+                limits = within(principal, self.config.limits)
+                session = Session(plan, client, route.dialler(limits, self._poller), limits)
+                await self._running.run(session)
 
     async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
@@ -201,7 +225,7 @@ class StreamHandler:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        if advice := (*warnings(handshake.options), *ignored(handshake.wish.unknown)):
+        if advice := (*warnings(handshake.options), *ignored(handshake.stream_request.unknown)):
             accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
         limits = self.config.limits
         return await open_websocket(
@@ -223,30 +247,13 @@ class StreamHandler:
             address=handshake.ticket.address,
         )
 
-    async def _run(self, plan: Plan, client: WebSocket, route: Route, principal: Principal) -> None:
-        limits = within(principal, self.config.limits)
-        try:
-            dial = partial(
-                open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
-            )
-            session = Session(plan, client, dial, limits)
-        except BaseException:
-            # There is no session to close the credit.
-            await plan.credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="internal")
-            raise
-        self._sessions.add(session)
-        try:
-            await session.run()
-        finally:
-            self._sessions.discard(session)
-
 
 class Handshake(msgspec.Struct, frozen=True):
-    """A client at the door whose wish can be served."""
+    """A checked upgrade request."""
 
     head: Head
     entry: DialectEntry
-    wish: StreamRequest
+    stream_request: StreamRequest
     shown: PresentedKeys
     options: Options
     route: Route
@@ -272,17 +279,3 @@ def _clock() -> Clock:
     """Unix time on Trio's clock: the system's may be set back while a session runs."""
     offset_s = time.time() - trio.current_time()
     return lambda: offset_s + trio.current_time()
-
-
-def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
-    return route.entry.adapter(AdapterConfig(options=options, url=route.url, credential=principal.credential))
-
-
-async def turn_away(client: WebSocket, dialect: Dialect, fault: Fault) -> None:
-    """Tell a client that was let in only to be told why not."""
-    log.info("turned_away", close_code=int(dialect.close_code(fault)), error=fault.code)
-    client.start(NullListener())
-    for message in dialect.error(fault):
-        client.send(message)
-    client.close(dialect.close_code(fault), fault.code)
-    await client.aclose()

@@ -1,4 +1,4 @@
-"""What a passage is charged: the audio of a cycle may pass when the cycle is granted, and not before.
+"""What a transparent session is charged: the audio of a cycle may pass when the cycle is granted, and not before.
 
 Unlike a session's `AudioMeter`, which looks at audio that has been sent, this looks at a message before it is sent. A
 message cannot be cut: one that holds several cycles passes when its first is granted (in doubt for the client), and

@@ -1,16 +1,16 @@
-"""From an upgrade request to a running passage: who is asking, what for, may it begin; then the 101, then the dial.
+"""From an upgrade request to a running proxy: key, request, limits; then the 101, then the dial.
 
 The upgrade is answered before the provider is dialled, because some SDKs give up after a second. What can be refused
 before is refused in HTTP, in this order: 401, 403, 400 and 404, 402, 429, 503. What goes wrong later is a close code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from typing import Final, Protocol
 from uuid import uuid4
 
-import jwt
 import msgspec
 import structlog
 import trio
@@ -19,12 +19,12 @@ from websockets.http11 import Response
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, PresentedKeys
 from routeraudio.config.schema import Config
 from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.boundary import Boundary, LastWords
 from routeraudio.edge.http_error import answer
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.stream_handler import within
 from routeraudio.edge.upgrade import open_websocket, response
-from routeraudio.gateway import closes as endings
-from routeraudio.gateway import request
+from routeraudio.gateway import closes, request
 from routeraudio.gateway.first_message import FirstMessage
 from routeraudio.gateway.json_member import without_member
 from routeraudio.gateway.proxy import Plan, Proxy
@@ -33,22 +33,24 @@ from routeraudio.model.errors import (
     ClientFault,
     CloseCode,
     Fault,
+    InternalFault,
     Overloaded,
     UpstreamFault,
     forbidden,
     unauthorized,
 )
+from routeraudio.model.exceptions import bug_fields
+from routeraudio.model.router_token import is_token
 from routeraudio.observability.metrics import Metrics
-from routeraudio.policy import tokens
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import PREFIX
 from routeraudio.providers.base import Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.routes import Route
 from routeraudio.session.credit import Credit
+from routeraudio.session.frame import Running
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
-from routeraudio.transport.upstream import open_upstream
 from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
@@ -58,7 +60,7 @@ OPENING_CHARACTERS_MAX: Final = 16_384
 
 
 class Settings(Protocol):
-    """What new passages get. `edge.stream_handler.StreamHandler` has it."""
+    """What new sessions get. `edge.stream_handler.StreamHandler` has it."""
 
     @property
     def config(self) -> Config:
@@ -88,7 +90,7 @@ class Access(Protocol):
 class Ledger(Protocol):
     """See `store.ledger.service.Ledger`."""
 
-    async def open(
+    def stream(
         self,
         *,
         session_id: str,
@@ -97,7 +99,7 @@ class Ledger(Protocol):
         provider: str,
         model: str | None,
         price_per_hour_usd: Decimal,
-    ) -> Credit: ...
+    ) -> AbstractAsyncContextManager[Credit]: ...
 
 
 class GatewayCall(msgspec.Struct, frozen=True):
@@ -141,7 +143,7 @@ class GatewayHandler:
         self._access = access
         self._ledger = ledger
         self._metrics = metrics
-        self._passages: set[Proxy] = set()
+        self._running = Running()
 
     async def serve(self, stream: ByteStream, head: Head, ticket: Ticket) -> None:
         """One client, from its upgrade request to its end. Owns ``stream``."""
@@ -151,16 +153,21 @@ class GatewayHandler:
         except Refusal as refusal:
             await self._refuse(stream, call_.call, refusal)
         except Fault as fault:
-            self._metrics.turned_away("gateway", endings.close_code(fault), fault.code)
+            self._metrics.turned_away("gateway", closes.close_code(fault), fault.code)
             retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
-            why = Refusal(endings.status(fault), fault.message, retry_after_s)
+            why = Refusal(closes.status(fault), fault.message, retry_after_s)
+            await self._refuse(stream, call_.call, why)
+        except trio.BrokenResourceError:
+            raise  # the client has gone
+        except Exception as error:  # noqa: BLE001 - before the 101; behind it nothing is raised
+            log.error("session_bug", **bug_fields(error, call_.request_id))
+            why = Refusal(500, InternalFault(call_.request_id).message)
             await self._refuse(stream, call_.call, why)
 
     def finish_all(self) -> None:
-        """Ask every passage for its provider's last words: the daemon is stopping."""
+        """Ask every session for its provider's last words: the daemon is stopping."""
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
-        for passage in self._passages:
-            passage.finish(stopping)
+        self._running.finish_all(stopping)
 
     async def _serve(self, stream: ByteStream, head: Head, call_: GatewayCall) -> None:
         call = call_.call
@@ -174,34 +181,32 @@ class GatewayHandler:
             switching = self._answer(head, call)
             call_.ticket.authenticated()
             with self._admission.session(principal.terms.priority):
-                plan = await self._open(call_, principal)
-                client = await self._upgrade(stream, head, switching, plan.credit)
-                try:
-                    await self._run(plan, client, principal)
-                finally:
-                    client.release()
+                async with self._stream(call_, principal) as plan:
+                    client = await self._upgrade(stream, head, switching)
+                    await self._guarded(client, call_, lambda: self._run(plan, client, principal))
 
     async def _serve_late(
         self, stream: ByteStream, switching: Response, head: Head, call_: GatewayCall
     ) -> None:
-        """A client whose key stands in its first message: let in to say it, and closed if it is none."""
-        client = await self._upgrade(stream, head, switching, None)
-        overture = FirstMessage()
-        client.start(overture)
-        try:
-            principal = await self._principal(call_, await self._key_of_first_message(call_.call, overture))
-            self._check(call_.call, principal)
-            call_.ticket.authenticated()
-            with self._admission.session(principal.terms.priority):
-                plan = await self._open(call_, principal)
-                await self._run(plan, client, principal, overture)
-        except Fault as fault:
-            self._metrics.turned_away("gateway", endings.close_code(fault), fault.code)
-            log.info("turned_away", close_code=int(endings.close_code(fault)), error=fault.code)
-            client.close(endings.close_code(fault), fault.message)
-            await client.aclose()
-        finally:
-            client.release()
+        """A client whose key stands in its first message: the upgrade is answered before the key is known."""
+        client = await self._upgrade(stream, head, switching)
+        await self._guarded(client, call_, lambda: self._listen_and_run(client, call_))
+
+    async def _listen_and_run(self, client: WebSocket, call_: GatewayCall) -> None:
+        first_message = FirstMessage()
+        client.start(first_message)
+        principal = await self._principal(call_, await self._key_of_first_message(call_.call, first_message))
+        self._check(call_.call, principal)
+        call_.ticket.authenticated()
+        with self._admission.session(principal.terms.priority):
+            async with self._stream(call_, principal) as plan:
+                await self._run(plan, client, principal, first_message)
+
+    async def _guarded(
+        self, client: WebSocket, call_: GatewayCall, serve: Callable[[], Awaitable[None]]
+    ) -> None:
+        turned_away = partial(self._metrics.turned_away, "gateway")
+        await Boundary(client, call_.request_id, _in_close_frame, turned_away).serve(serve)
 
     # Who is asking.
 
@@ -234,7 +239,7 @@ class GatewayHandler:
         return PresentedKeys(key=secret, provider_key=provider_key)
 
     async def _judge(self, call_: GatewayCall) -> None:
-        """Refuse a request for no provider of ours, but whoever may not come in at all hears that first.
+        """Refuse a request for an unknown provider; a key that may not use the gateway at all is refused first.
 
         Raises:
             Refusal: always; or what `_principal` raises.
@@ -258,10 +263,10 @@ class GatewayHandler:
         assert last is not None
         raise last
 
-    async def _key_of_first_message(self, call: Call, overture: FirstMessage) -> str | None:
+    async def _key_of_first_message(self, call: Call, first_message: FirstMessage) -> str | None:
         with trio.move_on_after(self._settings.config.limits.ready_s):
-            await overture.first()
-        first = overture.messages[0] if overture.messages else None
+            await first_message.first()
+        first = first_message.messages[0] if first_message.messages else None
         member = call.passage.key_member
         if member is None or not isinstance(first, str):
             return None
@@ -273,7 +278,7 @@ class GatewayHandler:
         """The 101.
 
         Raises:
-            Refusal: it is no valid upgrade, or asks for what nobody serves.
+            Refusal: it is no valid upgrade, or asks for what is not served.
         """
         if call.problem is not None:
             raise Refusal(call.problem.status, call.problem.message)
@@ -302,7 +307,8 @@ class GatewayHandler:
 
     # May it begin.
 
-    async def _open(self, call_: GatewayCall, principal: Principal) -> Plan:
+    @asynccontextmanager
+    async def _stream(self, call_: GatewayCall, principal: Principal) -> AsyncIterator[Plan]:
         """Open the credit, and make the plan around it.
 
         Raises:
@@ -312,93 +318,62 @@ class GatewayHandler:
         route = self._settings.routes[call.provider]
         model = call.model or route.default_model
         dial = request.dial(call, route.url, principal.credential)
-        return Plan(
-            request_id=call_.request_id,
-            key_id=principal.key_id,
+        async with self._ledger.stream(
+            session_id=call_.request_id,
+            principal=principal,
+            dialect="gateway",
             provider=call.provider,
-            title=route.entry.title,
             model=model,
-            dial=dial,
-            refused=partial(_refused, route.entry, principal.credential),
-            meter=call.passage.meter(call.handshake),
-            opening=_opening(call, principal),
-            end_of_audio=call.passage.end_of_audio,
-            observer=self._metrics.session(call.provider, "gateway"),
-            credit=await self._ledger.open(
-                session_id=call_.request_id,
-                principal=principal,
-                dialect="gateway",
+            price_per_hour_usd=route.price_per_hour(model, is_own_key=principal.is_own_key, is_gateway=True),
+        ) as credit:
+            yield Plan(
+                request_id=call_.request_id,
+                key_id=principal.key_id,
                 provider=call.provider,
+                title=route.entry.title,
                 model=model,
-                price_per_hour_usd=route.price_per_hour(
-                    model, is_own_key=principal.is_own_key, is_gateway=True
-                ),
-            ),
-        )
-
-    async def _upgrade(
-        self, stream: ByteStream, head: Head, switching: Response, credit: Credit | None
-    ) -> WebSocket:
-        limits = self._settings.config.limits
-        try:
-            return await open_websocket(
-                stream,
-                head,
-                switching,
-                limits=limits,
-                poller=self._poller,
-                text_bytes_max=None,
-                counts_texts=False,
+                dial=dial,
+                refused=partial(_refused, route.entry, principal.credential),
+                meter=call.passage.meter(call.handshake),
+                opening=_opening(call, principal),
+                end_of_audio=call.passage.end_of_audio,
+                observer=self._metrics.session(call.provider, "gateway"),
+                credit=credit,
             )
-        except BaseException:
-            # Nobody will run this passage, and whoever has opened a credit closes it.
-            if credit is not None:
-                await credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="client_gone")
-            raise
+
+    async def _upgrade(self, stream: ByteStream, head: Head, switching: Response) -> WebSocket:
+        return await open_websocket(
+            stream,
+            head,
+            switching,
+            limits=self._settings.config.limits,
+            poller=self._poller,
+            text_bytes_max=None,
+            counts_texts=False,
+        )
 
     async def _run(
         self, plan: Plan, client: WebSocket, principal: Principal, already: FirstMessage | None = None
     ) -> None:
         limits = within(principal, self._settings.config.limits)
-        try:
-            dial = partial(
-                open_upstream,
-                title=plan.title,
-                limits=limits,
-                poller=self._poller,
-                tls=self._settings.routes[plan.provider].tls,
-            )
-            passage = Proxy(plan, client, dial, limits, already=already)
-        except BaseException:
-            # There is no passage to close the credit.
-            await plan.credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="internal")
-            raise
-        self._passages.add(passage)
-        try:
-            await passage.run()
-        finally:
-            self._passages.discard(passage)
+        dial = self._settings.routes[plan.provider].dialler(limits, self._poller)
+        await self._running.run(Proxy(plan, client, dial, limits, already=already))
 
     async def _refuse(self, stream: ByteStream, call: Call, refusal: Refusal) -> None:
-        media_type, body = endings.refusal(call, refusal.status, refusal.message)
+        media_type, body = closes.refusal(call, refusal.status, refusal.message)
         wait_s = refusal.retry_after_s
         headers = () if wait_s is None else (("retry-after", str(max(1, round(wait_s)))),)
         log.info("turned_away", status=refusal.status)
         await answer(stream, refusal.status, body, headers, media_type=media_type)
 
 
-def is_token(text: str) -> bool:
-    """Whether it is a token made by a daemon like this one, good or bad: providers have JWTs of their own."""
-    if len(text) > tokens.TOKEN_BYTES_MAX or text.count(".") != 2:
-        return False
-    try:
-        return jwt.get_unverified_header(text).get("typ") == tokens.TYPE
-    except jwt.InvalidTokenError:
-        return False
+def _in_close_frame(fault: Fault) -> LastWords:
+    """The providers' protocols have error messages of their own, which are not ours to imitate."""
+    return LastWords((), int(closes.close_code(fault)), fault.message)
 
 
 def _refused(entry: Entry, credential: Credential | None, status: int, body: bytes) -> Fault:
-    return endings.upstream_refusal(entry, status, body, credential)
+    return closes.upstream_refusal(entry, status, body, credential)
 
 
 def _opening(call: Call, principal: Principal) -> Callable[[str], str] | None:

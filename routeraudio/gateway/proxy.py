@@ -12,11 +12,10 @@ also when the provider is still being dialled. When we must end it (a limit, a b
 is told that no more audio comes, in its own words, and its last words reach the client before the close.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-import structlog
 import trio
 
 from routeraudio.gateway.audio_gate import AudioGate
@@ -29,18 +28,17 @@ from routeraudio.gateway.closes import (
     close_for_provider,
 )
 from routeraudio.gateway.first_message import FirstMessage
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, InternalFault, Overloaded, UpstreamFault
-from routeraudio.model.exceptions import first, where
+from routeraudio.model.errors import CloseCode, Fault, InternalFault, Overloaded, UpstreamFault, timed_out
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.providers.native import AudioCounter
 from routeraudio.session.credit import Credit, UnlimitedCredit
+from routeraudio.session.frame import Ending, Frame, Usage, ending_word
 from routeraudio.session.link import Link
 from routeraudio.session.observer import NullObserver, Observer
 from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
-
-log = structlog.get_logger(__name__)
+from routeraudio.session.watchdog import Sentences
 
 HELD_BYTES: Final = 1_048_576
 """Kept per direction: one message of the greatest size."""
@@ -48,15 +46,18 @@ HELD_BYTES: Final = 1_048_576
 PROVIDER_READS_S: Final = 30.0
 """A provider may take what it is sent no faster than in real time, and a message may hold as much as this."""
 
-LOOK_S: Final = 5.0
-"""Between two looks at the clock, so that no message needs one."""
+SENTENCES: Final = Sentences(
+    idle="nothing has passed for {:g} s", lasted="a stream lasts at most {:g} s; connect again"
+)
+
+CANCELLED: Final = Overloaded("cancelled", close_code=CloseCode.RESTART)
 
 MESSAGE_BYTES: Final = 64
 """What a message costs beside its content, so that empty ones are bounded too."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a passage is made from, once everything that can be refused has been checked."""
+    """What a proxy is made from, once everything that can be refused has been checked."""
 
     request_id: str
     key_id: str
@@ -73,12 +74,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     end_of_audio: Callable[[int], Message] | None = None
     """See `providers.native`."""
     credit: Credit = UnlimitedCredit()
-    """What it is charged to. The passage closes it."""
+    """What it is charged to. The frame closes it."""
     observer: Observer = NullObserver()
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """How a passage ends."""
+class Sides(msgspec.Struct, frozen=True):
+    """How a stream ends on both sides."""
 
     word: str
     """For logs and the ledger: `ok`, `client_gone`, an error code."""
@@ -92,7 +93,7 @@ class Proxy:
     """One client and its provider.
 
     Args:
-        already: what the client has said so far, where somebody has listened before.
+        already: what the client has sent so far, where its first message was read for the key.
     """
 
     def __init__(
@@ -112,17 +113,17 @@ class Proxy:
         self._already = already
         self._opening = plan.opening
         self._meter = plan.meter
-        self._toll = AudioGate(plan.credit, plan.meter, on_refused=self.finish)
+        self._gate = AudioGate(plan.credit, plan.meter, on_refused=self.finish)
         self._owed: Message | None = None
         """Waits for its cycle to be granted."""
-        self._up: Link[Message | Ending] = Link(
+        self._up: Link[Message | Sides] = Link(
             self._send_up,
             wait=self._wait_up,
             size=_size,
             room_bytes=HELD_BYTES,
             on_room=client.resume,
         )
-        self._down: Link[Message | Ending] = Link(
+        self._down: Link[Message | Sides] = Link(
             self._send_down,
             wait=self._wait_down,
             size=_size,
@@ -137,10 +138,17 @@ class Proxy:
         """Somebody wants it to end."""
         self._last_words = trio.Event()
         """The provider has closed, and the client has been sent everything before that."""
-        self._ending: Ending | None = None
+        self._ending: Sides | None = None
         self._crash: Exception | None = None
         self._over = trio.Event()
-        self._began_s = 0.0
+        self._frame = Frame(
+            client,
+            limits,
+            SENTENCES,
+            request_id=plan.request_id,
+            credit=plan.credit,
+            observer=plan.observer,
+        )
 
     def finish(self, because: Fault) -> None:
         """End it from our side, politely: the provider's last words first, then the close that says why."""
@@ -153,43 +161,69 @@ class Proxy:
 
         Owns both streams and the credit. Raises nothing of its own; cancelled, it closes the client with 1012.
         """
-        self._began_s = trio.current_time()
-        log.info("session_started", **self._names())
-        self._plan.observer.began(lambda: (self._toll.passed_ms, self._toll.passed_ms))
-        ending = self._fault_ending(Overloaded("cancelled", close_code=CloseCode.RESTART))
-        try:
-            ending = await self._serve()
-        finally:
-            self._client.close(ending.for_client.code, ending.for_client.reason)
-            if self._provider is not None:
-                self._provider.close(ending.for_provider.code, ending.for_provider.reason)
-            self._report(ending)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._client.aclose)
-                if self._provider is not None:
-                    nursery.start_soon(self._provider.aclose)
-                nursery.start_soon(self._settle, ending)
+        await self._frame.run(self)
 
-    async def _serve(self) -> Ending:
-        """The error boundary: run the links until one side is over or somebody wants it to end."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._listen()
-                nursery.start_soon(self._up.run)
-                nursery.start_soon(self._down.run)
-                nursery.start_soon(self._toll.run)
-                nursery.start_soon(self._observer)
-                nursery.start_soon(self._part)
-                await self._over.wait()
-                nursery.cancel_scope.cancel()
-            if self._crash is not None:
-                return self._bug(self._crash)
-        except* Fault as group:
-            self._ending = self._fault_ending(first(group))
-        except* Exception as group:  # noqa: BLE001 - this is the boundary: a bug costs one passage
-            self._ending = self._bug(first(group))
+    # For the frame: see `session.frame.Service`.
+
+    async def serve(self, nursery: trio.Nursery) -> Ending:
+        """See `Service`."""
+        self._listen()
+        nursery.start_soon(self._up.run)
+        nursery.start_soon(self._down.run)
+        nursery.start_soon(self._gate.run)
+        nursery.start_soon(self._part)
+        await self._over.wait()
+        if self._crash is not None:
+            raise self._crash
         assert self._ending is not None
-        return self._ending
+        return _for_frame(self._ending)
+
+    def end(self, fault: Fault) -> Ending:
+        """See `Service`."""
+        self._ending = _sides(fault)
+        return _for_frame(self._ending)
+
+    def cancelled(self) -> Ending:
+        """See `Service`."""
+        return _for_frame(_sides(CANCELLED))
+
+    def activity(self) -> object:
+        """See `Service`."""
+        return self._messages_up + self._messages_down
+
+    def progress(self) -> tuple[int, int]:
+        """See `Service`."""
+        return self._gate.passed_ms, self._gate.passed_ms
+
+    def usage(self) -> Usage:
+        """See `Service`."""
+        return Usage(self._gate.passed_ms)
+
+    def names(self) -> Mapping[str, object]:
+        """See `Service`."""
+        return {
+            "request_id": self._plan.request_id,
+            "key_id": self._plan.key_id,
+            "dialect": "gateway",
+            "provider": self._plan.provider,
+            "model": self._plan.model,
+        }
+
+    def log_fields(self) -> Mapping[str, object]:
+        """See `Service`."""
+        return {
+            "audio_ms": self._gate.passed_ms,
+            "cycles": self._gate.cycles,
+            "messages_up": self._messages_up,
+            "messages_down": self._messages_down,
+        }
+
+    async def aclose(self) -> None:
+        """See `Service`."""
+        if self._provider is not None:
+            sides = self._ending or _sides(CANCELLED)
+            self._provider.close(sides.for_provider.code, sides.for_provider.reason)
+            await self._provider.aclose()
 
     # Client to provider.
 
@@ -206,9 +240,9 @@ class Proxy:
         self._client.start(ear)
         self._client.resume()
 
-    def _send_up(self, message: "Message | Ending") -> bool:
+    def _send_up(self, message: "Message | Sides") -> bool:
         """The fast path. False: wait before the next one."""
-        if isinstance(message, Ending):
+        if isinstance(message, Sides):
             self._end(message)
             return False
         if self._is_parting:
@@ -220,7 +254,7 @@ class Proxy:
             self._opening = None
         self._messages_up += 1
         self._meter.read(message)
-        if not self._toll.lets_pass():
+        if not self._gate.lets_pass():
             self._owed = message
             return False
         stream = self._provider
@@ -234,8 +268,8 @@ class Proxy:
         stream = self._provider
         assert stream is not None
         if self._owed is not None:
-            await self._toll.wait()
-            if not self._toll.is_shut:
+            await self._gate.wait()
+            if not self._gate.is_shut:
                 stream.send(self._owed)
                 self._owed = None
         with trio.move_on_after(PROVIDER_READS_S) as scope:
@@ -265,7 +299,7 @@ class Proxy:
 
     def _client_gone(self, closed: Closed) -> None:
         is_lost = closed.code is None
-        ending = Ending(
+        ending = Sides(
             "client_gone" if is_lost else "ok",
             Close(GOING_AWAY if closed.code is None else closed.code),
             close_for_provider(closed.code, closed.reason, is_violation=closed.is_violation),
@@ -277,9 +311,9 @@ class Proxy:
 
     # Provider to client.
 
-    def _send_down(self, message: "Message | Ending") -> bool:
+    def _send_down(self, message: "Message | Sides") -> bool:
         """The fast path. False: the client does not read as fast as the provider speaks."""
-        if isinstance(message, Ending):
+        if isinstance(message, Sides):
             self._last_words.set()
             if self._because is None:
                 self._end(message)
@@ -293,12 +327,12 @@ class Proxy:
         with trio.move_on_after(self._limits.send_s) as scope:
             await self._client.flushed()
         if scope.cancelled_caught:
-            raise _timeout(f"the client has not read for {self._limits.send_s:g} s")
+            raise timed_out(f"the client has not read for {self._limits.send_s:g} s")
 
     def _provider_gone(self, closed: Closed) -> None:
         is_clean = closed.code in (CloseCode.NORMAL, NO_CODE)
         self._down.push(
-            Ending(
+            Sides(
                 "ok" if is_clean else "provider_error",
                 close_for_client(
                     self._plan.title, closed.code, closed.reason, is_violation=closed.is_violation
@@ -324,9 +358,9 @@ class Proxy:
                 self._provider.send(self._plan.end_of_audio(self._binaries_up))
                 with trio.move_on_after(self._limits.last_words_s):
                     await self._last_words.wait()
-        self._end(self._fault_ending(self._because))
+        self._end(_sides(self._because))
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: Sides) -> None:
         """The first ending counts."""
         if self._ending is None:
             self._ending = ending
@@ -336,98 +370,28 @@ class Proxy:
         self._crash = error
         self._over.set()
 
-    def _bug(self, error: Exception) -> Ending:
-        log.error("session_bug", request_id=self._plan.request_id, **where(error))
-        return self._fault_ending(InternalFault(self._plan.request_id))
 
-    def _fault_ending(self, fault: Fault) -> Ending:
-        is_ours = isinstance(fault, InternalFault) or fault.close_code is CloseCode.RESTART
-        return Ending(
-            "restart" if fault.close_code is CloseCode.RESTART else fault.code,
-            Close(close_code(fault), fault.message),
-            Close(GOING_AWAY if is_ours else CloseCode.NORMAL),
-            fault.message if fault.code == "provider_unreachable" else None,
-        )
-
-    async def _observer(self) -> None:
-        """Notice that nothing passes any more, that it has lasted too long, that its key has been disabled."""
-        limits = self._limits
-        quiet_since_s = self._began_s
-        seen = 0
-        while True:
-            with trio.move_on_after(min(LOOK_S, limits.idle_s / 4)):
-                await self._until_revoked()
-                return
-            now_s = trio.current_time()
-            passed = self._messages_up + self._messages_down
-            if passed != seen or self._client.is_paused:
-                seen, quiet_since_s = passed, now_s
-            if now_s - quiet_since_s >= limits.idle_s:
-                self.finish(_timeout(f"nothing has passed for {limits.idle_s:g} s"))
-                return
-            if now_s - self._began_s >= limits.session_s:
-                self.finish(_timeout(f"a stream lasts at most {limits.session_s:g} s; connect again"))
-                return
-
-    async def _until_revoked(self) -> None:
-        try:
-            await self._plan.credit.revoked()
-        except Fault as fault:
-            self.finish(fault)
-
-    async def _settle(self, ending: Ending) -> None:
-        await self._plan.credit.close(
-            audio_ms=self._toll.passed_ms,
-            connected_ms=round((trio.current_time() - self._began_s) * 1000),
-            provider_ms=None,
-            ending=ending.word,
-        )
-
-    def _names(self) -> dict[str, object]:
-        plan = self._plan
-        return {
-            "request_id": plan.request_id,
-            "key_id": plan.key_id,
-            "dialect": "gateway",
-            "provider": plan.provider,
-            "model": plan.model,
-        }
-
-    def _report(self, ending: Ending) -> None:
-        """One line per passage, without a word of what was said in it."""
-        why = {"why": ending.why} if ending.why is not None else {}
-        log.info(
-            "session_ended",
-            **self._names(),
-            close_code=int(ending.for_client.code),
-            error=None if ending.word == "ok" else ending.word,
-            **why,
-            duration_s=round(trio.current_time() - self._began_s, 3),
-            audio_ms=self._toll.passed_ms,
-            cycles=self._toll.cycles,
-            messages_up=self._messages_up,
-            messages_down=self._messages_down,
-        )
-        self._plan.observer.ended(ending.for_client.code, ending.word)
+def _sides(fault: Fault) -> Sides:
+    is_ours = isinstance(fault, InternalFault) or fault.close_code is CloseCode.RESTART
+    return Sides(
+        ending_word(fault),
+        Close(close_code(fault), fault.message),
+        Close(GOING_AWAY if is_ours else CloseCode.NORMAL),
+        fault.message if fault.code == "provider_unreachable" else None,
+    )
 
 
-class _Ear:
-    """Listens to one side."""
-
-    def __init__(
-        self,
-        message: Callable[[Message], bool],
-        closed: Callable[[Closed], None],
-        crashed: Callable[[Exception], None],
-    ) -> None:
-        self.message = message
-        self.closed = closed
-        self.crashed = crashed
+def _for_frame(sides: Sides) -> Ending:
+    return Ending(sides.word, int(sides.for_client.code), sides.for_client.reason, sides.why)
 
 
-def _size(message: Message | Ending) -> int:
-    return MESSAGE_BYTES if isinstance(message, Ending) else len(message) + MESSAGE_BYTES
+class _Ear(msgspec.Struct, frozen=True):
+    """Listens to one side: a `Listener`."""
+
+    message: Callable[[Message], bool]
+    closed: Callable[[Closed], None]
+    crashed: Callable[[Exception], None]
 
 
-def _timeout(message: str) -> ClientFault:
-    return ClientFault(message, code="timeout", close_code=CloseCode.TIMEOUT)
+def _size(message: Message | Sides) -> int:
+    return MESSAGE_BYTES if isinstance(message, Sides) else len(message) + MESSAGE_BYTES

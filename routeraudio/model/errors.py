@@ -131,6 +131,11 @@ def forbidden(message: str) -> ClientFault:
     return ClientFault(message, code="forbidden", close_code=CloseCode.FORBIDDEN)
 
 
+def timed_out(message: str) -> ClientFault:
+    """A client that was silent, connected, or did not read for too long."""
+    return ClientFault(message, code="timeout", close_code=CloseCode.TIMEOUT)
+
+
 def invalid_parameter(parameter: str, message: str) -> ClientFault:
     """A parameter that is missing, malformed or impossible; answered before the upgrade."""
     return ClientFault(

@@ -14,12 +14,12 @@ from typing import Any, Final
 import jwt
 import msgspec
 
+from routeraudio.model import router_token
 from routeraudio.model.errors import ClientFault, unauthorized
 from routeraudio.policy.keys import Restriction
 from routeraudio.policy.secrets import Secrets
 
-TOKEN_BYTES_MAX: Final = 4096
-"""Longer ones are not parsed: five megabytes cost PyJWT 0.4 s (hazards, section 4)."""
+TOKEN_BYTES_MAX: Final = router_token.PARSED_BYTES_MAX
 
 TTL_S: Final = 60
 TTL_S_MAX: Final = 3600
@@ -27,8 +27,7 @@ LEEWAY_S: Final = 5
 """Between the clocks of two nodes."""
 
 ALGORITHM: Final = "HS256"
-TYPE: Final = "router+jwt"
-"""Of our tokens (RFC 8725 3.11): no other JWT made with the same secret would pass for one."""
+TYPE: Final = router_token.TYPE
 ISSUER: Final = "routeraudio"
 AUDIENCE: Final = "routeraudio/stream"
 _REQUIRED: Final = ["exp", "iat", "jti", "iss", "aud", "sub"]

@@ -14,12 +14,13 @@ import httpx
 import structlog
 import trio
 
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.pull.guard import Guard
 from routeraudio.pull.record import STOPPED, Ending, Record, failed
 from routeraudio.pull.records import Records
 from routeraudio.pull.reservation import Reservation
 from routeraudio.pull.source_reader import Bounds
-from routeraudio.pull.task import Post, Task, kinds
+from routeraudio.pull.task import Post, Task
 from routeraudio.pull.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -171,7 +172,8 @@ class Registry:
             await task.run()
             self._past[task.record.task_id] = task.record
         except* Exception as group:  # noqa: BLE001 - one task never ends another one
-            log.error("pull_bug", task_id=task.record.task_id, errors=kinds(group))
+            task_id = task.record.task_id
+            log.error("pull_bug", task_id=task_id, **bug_fields(group, task_id))
         finally:
             del self._tasks[task.record.task_id]
             self._end_posting()

@@ -1,7 +1,7 @@
 """A task's place: in the daemon, in the ledger, and with its provider. Taken before a task is promised to anybody."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from routeraudio.dialects.base import Dialect
 from routeraudio.session.credit import Credit
@@ -29,6 +29,11 @@ class Counted:
     @granted.setter
     def granted(self, cycles: float) -> None:
         self._credit.granted = cycles
+
+    @property
+    def is_closed(self) -> bool:
+        """See `Credit`."""
+        return self._credit.is_closed
 
     def begun(self, cycles: int) -> None:
         """See `Credit`."""
@@ -59,11 +64,10 @@ class Reservation:
         place: what is held in the daemon; closed when the task's provider has gone.
     """
 
-    def __init__(self, credit: Credit, place: ExitStack, make: Make) -> None:
+    def __init__(self, credit: Credit, place: AsyncExitStack, make: Make) -> None:
         self._credit = Counted(credit)
         self._place = place
         self._make = make
-        self._has_session = False
 
     @property
     def cycles(self) -> int:
@@ -77,15 +81,10 @@ class Reservation:
 
     def session(self, client: MessageStream, dialect: Dialect) -> Session:
         """The task's one session."""
-        assert not self._has_session
-        session = self._make(self._credit, client, dialect)
-        # Not before: where none could be made, `leave` closes the credit.
-        self._has_session = True
-        return session
+        return self._make(self._credit, client, dialect)
 
     async def leave(self, ending: str) -> None:
         """Give the place back, when the session is over, or without one. Bounded by the credit."""
-        with self._place:
-            if not self._has_session:
-                self._has_session = True
+        async with self._place:
+            if not self._credit.is_closed:
                 await self._credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending=ending)

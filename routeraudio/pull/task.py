@@ -14,6 +14,7 @@ import trio
 
 from routeraudio.dialects.base import Control
 from routeraudio.model.errors import BudgetUsedUp
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.pull.client import Feed, Telling
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
@@ -130,7 +131,7 @@ class Task:
                     await self._converse()
                 nursery.cancel_scope.cancel()
         except* Exception as group:  # noqa: BLE001 - one task never ends another one
-            log.error("pull_bug", task_id=self.record.task_id, errors=kinds(group))
+            log.error("pull_bug", task_id=self.record.task_id, **bug_fields(group, self.record.task_id))
             self._ending = self._ending or failed("routeraudio has failed; the operator's log says more")
         return self._verdict()
 
@@ -251,11 +252,3 @@ class Post:
         await self._has_ended.wait()
         await trio.sleep(REST_S)
         self.outbox.silence()
-
-
-def kinds(group: BaseExceptionGroup[Exception]) -> list[str]:
-    """The kinds of the plain exceptions in ``group``; their texts may quote anything."""
-    found: list[str] = []
-    for error in group.exceptions:
-        found += kinds(error) if isinstance(error, BaseExceptionGroup) else [type(error).__name__]
-    return found

@@ -7,6 +7,8 @@ grant comes seconds before it is needed.
 """
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
@@ -17,6 +19,10 @@ class Credit(Protocol):
 
     granted: float
     """Cycles that may be streamed so far."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` has been called."""
 
     def begun(self, cycles: int) -> None:
         """So many cycles have begun: the last one's first sample went to the provider. Wants the next one."""
@@ -45,6 +51,7 @@ class UnlimitedCredit:
     """For daemons without a ledger: everything is granted."""
 
     granted: float = math.inf
+    is_closed = False
 
     def begun(self, cycles: int) -> None:
         """See `Credit`."""
@@ -58,3 +65,20 @@ class UnlimitedCredit:
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`."""
+
+
+@asynccontextmanager
+async def closing(credit: Credit) -> AsyncIterator[Credit]:
+    """Closes ``credit`` where no session has done so: nothing was streamed."""
+    ending = "internal"
+    try:
+        yield credit
+    except trio.BrokenResourceError:
+        ending = "client_gone"
+        raise
+    except trio.Cancelled:
+        ending = "restart"
+        raise
+    finally:
+        if not credit.is_closed:
+            await credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending=ending)

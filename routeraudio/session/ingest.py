@@ -8,19 +8,11 @@ import trio
 from routeraudio.dialects.base import Command, Control, Dialect, DialectEvent
 from routeraudio.model.message import Message
 from routeraudio.session.link import Link
-from routeraudio.session.streams import Closed, MessageStream
-from routeraudio.session.watchdog import Watchdog
+from routeraudio.session.received import Received
+from routeraudio.session.streams import ClientGone, Closed, MessageStream
 
 PIECE_BYTES: Final = 32_768
 """A second of 16 kHz PCM; converting as much takes a millisecond or two."""
-
-
-class ClientGone(Exception):
-    """The client's connection ended before the session did; there is nobody left to tell anything."""
-
-    def __init__(self, closed: Closed) -> None:
-        super().__init__(f"code {closed.code}")
-        self.how = closed
 
 
 class Ingest:
@@ -35,13 +27,13 @@ class Ingest:
         client: MessageStream,
         dialect: Dialect,
         target: Link[Command],
-        watchdog: Watchdog,
+        received: Received,
         aside: Callable[[DialectEvent], object],
     ) -> None:
         self._client = client
         self._dialect = dialect
         self._target = target
-        self._watchdog = watchdog
+        self._received = received
         self._aside = aside
         self._over = trio.Event()
         self._reason: Exception | None = None
@@ -53,14 +45,14 @@ class Ingest:
         for command in self._dialect.received(message):
             if isinstance(command, bytes):
                 if command and not self.is_finished:
-                    self._watchdog.audio(len(command))
+                    self._received.audio(len(command))
                     room = self._push(command)
             elif isinstance(command, DialectEvent):
                 self._aside(command)
             elif command is Control.FINISH:
                 self.finish()
             elif command is Control.KEEPALIVE:
-                self._watchdog.keepalive()
+                self._received.keepalive()
             elif not self.is_finished:
                 room = self._target.push(command)
         return room

@@ -32,6 +32,21 @@ class Link(Generic[T]):
         on_room: called when there is room again after `push` answered False.
     """
 
+    __slots__ = (
+        "_held_bytes",
+        "_in_hand",
+        "_is_full",
+        "_is_short",
+        "_on_room",
+        "_receive",
+        "_room",
+        "_send",
+        "_size",
+        "_step",
+        "_wait",
+        "room_bytes",
+    )
+
     def __init__(
         self,
         step: Callable[[T], bool],
@@ -51,7 +66,8 @@ class Link(Generic[T]):
         self._is_short = False
         self._is_full = False
         self._held_bytes = 0
-        self._room = trio.Event()
+        self._room: trio.Event | None = None
+        """Made when somebody waits: few sessions ever do."""
 
     @property
     def is_level(self) -> bool:
@@ -72,6 +88,8 @@ class Link(Generic[T]):
     async def room(self) -> None:
         """Wait until there is room."""
         while self._is_full:
+            if self._room is None:
+                self._room = trio.Event()
             await self._room.wait()
         await trio.lowlevel.checkpoint_if_cancelled()
 
@@ -110,7 +128,8 @@ class Link(Generic[T]):
         goes_on = self._step(item)
         if self._is_full and self._held_bytes <= self.room_bytes // 2:
             self._is_full = False
-            self._room.set()
-            self._room = trio.Event()
+            if self._room is not None:
+                self._room.set()
+                self._room = None
             self._on_room()
         return goes_on

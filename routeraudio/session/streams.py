@@ -26,6 +26,14 @@ class Closed(msgspec.Struct, frozen=True):
     """True: we ended it, because of what the peer sent."""
 
 
+class ClientGone(Exception):
+    """The client's connection ended before the session did; there is nobody left to tell anything."""
+
+    def __init__(self, closed: Closed) -> None:
+        super().__init__(f"code {closed.code}")
+        self.how = closed
+
+
 class Listener(Protocol):
     """Receives what arrives on a `MessageStream`. Calls are synchronous and must never wait."""
 

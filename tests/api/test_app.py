@@ -6,9 +6,13 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import structlog
 import trio
+from quart import Response
+from quart_trio import QuartTrio
 
 from routeraudio import daemon
+from routeraudio.api.app import create_app
 from routeraudio.config.schema import Config, Server
 from routeraudio.dialects.listen import Listen
 from routeraudio.model.audio import PCM_16K_MONO
@@ -101,3 +105,30 @@ async def test_refusals_of_the_framework(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/json")
     assert answer.json() == {"error": "The method is not allowed for the requested URL."}
     assert "GET" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+async def test_a_bug_in_a_call(is_grouped: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A JSON 500 with an id and one line with the place; the framework writes no traceback, and no text is told."""
+    secret = "canary bug text"
+
+    def mount(app: QuartTrio) -> None:
+        @app.get("/broken")
+        async def broken() -> Response:
+            error = RuntimeError(secret)
+            if not is_grouped:
+                raise error
+            async with trio.open_nursery():
+                raise error
+
+    with structlog.testing.capture_logs() as log:
+        answer = await create_app([mount]).test_client().get("/broken")
+    data = await answer.get_data(as_text=True)
+    [line] = log
+    assert (answer.status_code, answer.content_type) == (500, "application/json")
+    assert (line["event"], line["error"], line["module"]) == ("request_bug", "RuntimeError", "builtins")
+    assert line["request_id"] in data
+    assert "tests/api/test_app.py:" in line["where"][-1]
+    assert line["where"][-1].endswith(" broken")
+    assert secret not in data + repr(log)
+    assert caplog.records == []

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
@@ -28,7 +29,6 @@ from tests.edge.fakes import (
     daemon_on,
     free_port,
     results,
-    until_end,
     upgrade,
     whole_session,
 )
@@ -270,16 +270,17 @@ async def test_cancelled_a_daemon_says_goodbye(autojump_clock: MockClock) -> Non
 
 
 async def test_a_session_that_cannot_be_made() -> None:
-    """A certificate file that has gone: the client is let go, and its line in the ledger is closed."""
+    """A certificate file that has gone: the client is told an id and 1011, and its line in the ledger is closed."""
     settings = Provider(url="wss://127.0.0.1:9", ca_file="/nowhere")
     given = msgspec.structs.replace(config(), providers={"deepgram": settings})
     poller = Poller()
     served = daemon.Daemon(given, poller)
     async with trio.open_nursery() as nursery:
         addresses = await nursery.start(served.run)
-        async with await connect(int(addresses[0].rpartition(":")[2])) as stream:
-            await stream.send_all(upgrade(LISTEN, f"x-api-key: {KEY}"))
-            assert b" 101 " in await until_end(stream)
+        async with client(int(addresses[0].rpartition(":")[2])) as caller:
+            [message], code = await caller.rest()
+        assert (message["type"], message["code"], code) == ("error", "internal", 1011)
+        assert re.search(r"request [0-9a-f]{32} ", message["error"])
         await served._persistence.ledger.flush()
         found = served._persistence._store.total(UsageQuery())
         assert found.sessions == 1

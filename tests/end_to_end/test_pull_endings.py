@@ -180,6 +180,10 @@ async def test_balance_used_up() -> None:
     class Poor:
         granted: float = 0
 
+        @property
+        def is_closed(self) -> bool:
+            return bool(closed)
+
         def begun(self, cycles: int) -> None:
             pass
 

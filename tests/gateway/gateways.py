@@ -27,6 +27,7 @@ from routeraudio.policy.keys import Key, Restriction, Terms
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Credential, Entry
 from routeraudio.routes.routes import Route, routes
+from routeraudio.session.credit import Credit, closing
 from routeraudio.transport.poller import Poller
 from routeraudio.workers.shared_state import SharedState
 from tests.session.fakes import FakeTab
@@ -87,6 +88,11 @@ class FakeLedger:
         self.fault = fault
         self.opened: list[dict[str, Any]] = []
         self.credits: list[FakeTab] = []
+
+    @asynccontextmanager
+    async def stream(self, **opening: Any) -> AsyncIterator[Credit]:
+        async with closing(await self.open(**opening)) as credit:
+            yield credit
 
     async def open(self, **opening: Any) -> FakeTab:
         await trio.lowlevel.checkpoint()

@@ -1,5 +1,6 @@
 """From an upgrade request to a running passage: who comes in, in which order refusals come, what the provider sees."""
 
+import re
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from routeraudio.policy.keys import Restriction, Terms
 from routeraudio.policy.tokens import TYPE
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.routes import Route
-from tests.edge.fakes import Answer, ask, connect, until_end, upgrade
+from tests.edge.fakes import Answer, ask, upgrade
 from tests.gateway.gateways import (
     LISTEN,
     OWN_KEY,
@@ -397,13 +398,16 @@ async def test_a_token_of_limited_length(autojump_clock: MockClock) -> None:
 
 
 async def test_a_passage_that_cannot_be_made() -> None:
-    """A certificate file that has gone: the client is let go, and its credit is closed."""
+    """A certificate file that has gone: the client is closed with 1011 and an id, and its credit is closed."""
     async with house(NOWHERE) as home:
         settings = Provider(url="wss://127.0.0.1:9", ca_file="/nowhere", api_key=Secret("x"))
         home.routes["deepgram"] = Route(PROVIDERS["deepgram"], settings)
-        async with await connect(home.port) as stream:
-            await stream.send_all(upgrade(LISTEN, HEADER))
-            assert b" 101 " in await until_end(stream)
+        async with caller(home.port) as client:
+            messages, code, reason = await rest(client)
+        assert (messages, code) == ([], 1011)
+        assert re.search(r"request [0-9a-f]{32} ", reason or "")
+        with trio.fail_after(10):
+            await home.admission.emptied()
         [credit] = home.ledger.credits
         assert [closing["ending"] for closing in credit.closings] == ["internal"]
         assert home.admission.sessions == 0

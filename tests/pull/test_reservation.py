@@ -1,6 +1,6 @@
 """A task's place, and who gives it back."""
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,7 @@ from tests.session.fakes import FakeTab
 async def test_a_session_that_cannot_be_made() -> None:
     """Nobody else closes the credit: leaving the seat does, once, and the place is free."""
     left: list[bool] = []
-    credit, place = FakeTab(1), ExitStack()
+    credit, place = FakeTab(1), AsyncExitStack()
     place.callback(left.append, True)
 
     def make(*_: object) -> Any:

@@ -29,7 +29,7 @@ from routeraudio.policy.secrets import Secrets, ServerSecret
 from routeraudio.pull import factory
 from routeraudio.pull.registry import Registry
 from routeraudio.routes.routes import routes
-from routeraudio.session.credit import Credit, UnlimitedCredit
+from routeraudio.session.credit import Credit, UnlimitedCredit, closing
 from routeraudio.store.connect import open_store
 from routeraudio.transport.poller import Poller
 
@@ -53,6 +53,11 @@ class NoLedger:
         self.refusal = refusal
         self.opened: list[dict[str, Any]] = []
         self._credit = credit
+
+    @asynccontextmanager
+    async def stream(self, **opening: Any) -> AsyncIterator[Credit]:
+        async with closing(await self.open(**opening)) as credit:
+            yield credit
 
     async def open(self, **what: Any) -> Credit:
         self.opened.append(what)

@@ -38,6 +38,10 @@ class FakeTab:
         self.fault: Fault | None = None
         self._answer = trio.Event()
 
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.closings)
+
     def grant(self, cycles: float) -> None:
         self.granted = cycles
         self._answer.set()

@@ -11,12 +11,11 @@ from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
-from routeraudio.policy.limits import Limits
-from routeraudio.session.credit import UnlimitedCredit
-from routeraudio.session.ingest import PIECE_BYTES, ClientGone, Ingest
+from routeraudio.session.ingest import PIECE_BYTES, Ingest
 from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, NullObserver
-from routeraudio.session.watchdog import Watchdog
+from routeraudio.session.received import Received
+from routeraudio.session.streams import ClientGone
 from tests.session.fakes import FakeStream
 
 
@@ -59,15 +58,9 @@ class Ingesting:
             room_bytes=room_bytes,
             on_room=self.client.resume,
         )
-        self.watchdog = Watchdog(
-            Limits(),
-            credit=UnlimitedCredit(),
-            arrivals=Arrivals(PCM_16K_MONO, NullObserver(), now_s=lambda: 0.0),
-            on_limit=lambda fault: None,
-            is_held=lambda: False,
-        )
+        self.received = Received(Arrivals(PCM_16K_MONO, NullObserver(), now_s=lambda: 0.0))
         self.asides: list[DialectEvent] = []
-        self.stage = Ingest(self.client, Shorthand(), self._link, self.watchdog, aside=self.asides.append)
+        self.stage = Ingest(self.client, Shorthand(), self._link, self.received, aside=self.asides.append)
 
     def _step(self, command: Command) -> bool:
         self._taken.append(command)
@@ -93,7 +86,7 @@ def test_audio_and_controls_keep_their_order() -> None:
     for message in (b"a", "k f b f", b"c"):
         assert play.stage.message(message)
     assert play.taken == [b"a", Control.FINALIZE, b"b", Control.FINALIZE, b"c"]
-    assert play.watchdog.received_bytes == 3
+    assert play.received.received_bytes == 3
 
 
 def test_empty_audio_is_nothing() -> None:
@@ -110,7 +103,7 @@ def test_nothing_follows_the_end() -> None:
         play.stage.message(message)
     assert play.taken == [b"a", Control.FINISH]
     assert play.stage.is_finished
-    assert play.watchdog.received_bytes == 1
+    assert play.received.received_bytes == 1
 
 
 def test_our_own_finish_goes_behind_the_audio() -> None:
@@ -193,4 +186,4 @@ async def test_long_messages_are_cut_in_pieces() -> None:
     pieces = [one for one in ingesting.taken if isinstance(one, bytes)]
     assert b"".join(pieces) == audio
     assert max(map(len, pieces)) == PIECE_BYTES
-    assert ingesting.watchdog.received_bytes == len(audio)
+    assert ingesting.received.received_bytes == len(audio)

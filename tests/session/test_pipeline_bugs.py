@@ -251,12 +251,13 @@ async def test_a_bug_in_telling_what_waited_when_the_session_ended(autojump_cloc
 
 
 async def test_a_bug_in_telling_the_error(autojump_clock: MockClock) -> None:
-    """A dialect that breaks over the error itself leaves the close code to say it."""
+    """A dialect that breaks over the error itself: the close frame has the id."""
     async with conversation(make_dialect=broken("error")) as play:
         await play.ready()
         await play.upstream.says("fail gone")
         await play.ends()
-        assert play.story == ["4040"]
+        assert play.story == ["1011"]
+        assert "request-1" in play.client.close.reason
         assert len(play.bugs) == 1
         assert SECRET not in repr(play.log)
 

@@ -9,6 +9,8 @@ from routeraudio.model.errors import CloseCode, Fault, forbidden
 from routeraudio.policy.limits import Limits
 from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.observer import Arrivals, NullObserver
+from routeraudio.session.pipeline import SENTENCES
+from routeraudio.session.received import Received
 from routeraudio.session.watchdog import Watchdog
 
 
@@ -24,10 +26,12 @@ class Watched:
     ):
         self.faults: list[tuple[float, Fault]] = []
         self.is_held = False
+        self.received = Received(Arrivals(PCM_16K_MONO, NullObserver()))
         self.watchdog = Watchdog(
             Limits(idle_s=idle_s, session_s=session_s),
+            SENTENCES,
             credit=credit or UnlimitedCredit(),
-            arrivals=Arrivals(PCM_16K_MONO, NullObserver()),
+            activity=lambda: (self.received.received_bytes, self.received.keepalives),
             on_limit=lambda fault: self.faults.append((trio.current_time(), fault)),
             is_held=lambda: self.is_held,
         )
@@ -53,9 +57,9 @@ async def test_signs_of_life_put_it_off(nursery: trio.Nursery, autojump_clock: M
     for _ in range(10):
         await trio.sleep(50)
         if sign == "audio":
-            watched.watchdog.audio(2)
+            watched.received.audio(2)
         elif sign == "keepalive":
-            watched.watchdog.keepalive()
+            watched.received.keepalive()
     assert watched.faults == []
     watched.is_held = False
     await trio.sleep(70)
@@ -68,7 +72,7 @@ async def test_a_session_has_an_end(nursery: trio.Nursery, autojump_clock: MockC
     began_s = trio.current_time()
     nursery.start_soon(watched.watchdog.run)
     for _ in range(120):
-        watched.watchdog.audio(2)
+        watched.received.audio(2)
         await trio.sleep(1)
     ((at_s, fault),) = watched.faults
     assert 100 <= at_s - began_s <= 105

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import jwt
 import msgspec
 
 from routeraudio.dialects.base import BadRequest, Request, StreamRequest
 from routeraudio.dialects.parameters import Given, boolean, choice, integer, matching, number, query_pairs
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.options import Options
+from routeraudio.model.router_token import is_token
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.providers.models import Model, is_detection, load, speaks, speaks_as
 
@@ -60,8 +60,6 @@ NAMES: Final = (
 _CODES: Final = {code.lower(): code for code in LANGUAGES}
 _FRACTION: Final = re.compile(r"[01](\.[0-9]{1,6})?")
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
-
-_TOKEN_TYPE: Final = "router+jwt"  # noqa: S105 - no secret; the type that `policy.tokens` gives its tokens
 
 
 class More(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +111,9 @@ def parse(request: Request) -> StreamRequest:
     shown = given.take("x-api-key-id", str, default=None) or None
     if given.faults:
         raise BadRequest(given.faults)
-    is_token = shown is not None and _is_token(shown)
+    has_token = shown is not None and is_token(shown)
     return StreamRequest(
-        options, None if is_token else shown, shown if is_token else None, unknown=given.unknown, more=more
+        options, None if has_token else shown, shown if has_token else None, unknown=given.unknown, more=more
     )
 
 
@@ -158,15 +156,6 @@ def _pairs(request: Request) -> Iterator[tuple[str, str]]:
     for name in NAMES:
         if name in request.headers:
             yield name, request.headers[name]
-
-
-def _is_token(shown: str) -> bool:
-    """Whether it is a token of a daemon like this one, good or bad: there is one place for keys and tokens here, and
-    providers' own temporary keys are JWTs, too."""
-    try:
-        return jwt.get_unverified_header(shown).get("typ") == _TOKEN_TYPE
-    except jwt.PyJWTError:
-        return False
 
 
 def _candidates(lang_code: str) -> tuple[str, ...]:

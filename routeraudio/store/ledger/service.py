@@ -12,7 +12,8 @@ is back the file is settled, then removed. Marks are high-water marks, so nothin
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ import trio
 from routeraudio.model.errors import Fault
 from routeraudio.policy.access import Principal
 from routeraudio.policy.pricing import CYCLE_S
+from routeraudio.session.credit import Credit, closing
 from routeraudio.store.calls import ask as ask_store
 from routeraudio.store.contract import (
     LEASE_S,
@@ -173,6 +175,29 @@ class Ledger:
         )
         self._credits[credit.line_id] = credit
         return credit
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        *,
+        session_id: str,
+        principal: Principal,
+        dialect: str,
+        provider: str,
+        model: str | None,
+        price_per_hour_usd: Decimal,
+    ) -> AsyncIterator[Credit]:
+        """A new stream's credit, which is closed at the end unless the session has done so. Raises what `open` does."""
+        credit = await self.open(
+            session_id=session_id,
+            principal=principal,
+            dialect=dialect,
+            provider=provider,
+            model=model,
+            price_per_hour_usd=price_per_hour_usd,
+        )
+        async with closing(credit):
+            yield credit
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; `started` when the store has answered once, or has failed to.
