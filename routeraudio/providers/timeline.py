@@ -10,10 +10,12 @@ A position inside our silence is the place where it was put in. No position lies
 sent. Where the connection's audio begins in the session only the relay knows, which moves what an adapter tells.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
 from routeraudio.model.audio import AudioFormat
+from routeraudio.model.events import Word
 
 SILENCE_PIECE_MS: Final = 80
 """Length of one message of silence: what Deepgram advises for Flux, within the 20–250 ms it advises for v1,
@@ -29,15 +31,23 @@ _QUIET_BYTE: Final = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 """A sample of silence is made of these (mu-law: ITU-T G.711, table 2a, positive zero)."""
 
 
+Spoken = tuple[str, float | None, float | None, str | None, float | None]
+"""A word on the vendor's clock: text, start and end in seconds, speaker, confidence from 0 to 1. None: not said."""
+
+
 class Timeline:
     """Counts what one connection is sent and maps the vendor's positions to the connection's timeline.
 
     Args:
         audio: what the connection is sent. A container's duration cannot be counted: its positions have no
             upper bound, and no silence can be put in.
+        silence_ms_max: how much silence `silence` gives at most before the client's audio goes on; None: any.
+            Who asks again and again must not make us send seconds of silence each time.
     """
 
-    def __init__(self, audio: AudioFormat) -> None:
+    def __init__(self, audio: AudioFormat, silence_ms_max: int | None = None) -> None:
+        self._silence_ms_max = silence_ms_max
+        self._silence_left_ms = 0
         self._bytes_per_second = audio.bytes_per_second if audio.is_raw else 0
         self._piece = b"" if not audio.is_raw else _piece(audio)
         self._client_bytes = 0
@@ -58,10 +68,15 @@ class Timeline:
     def sent(self, length_bytes: int) -> None:
         """Count audio of the client."""
         self._client_bytes += length_bytes
+        if self._silence_ms_max is not None:
+            self._silence_left_ms = self._silence_ms_max
 
     def silence(self, duration_ms: int) -> list[bytes]:
         """Messages of silence, at least ``duration_ms`` long together, counted as sent. Raw formats only."""
         assert self.takes_silence, "silence cannot be put into a container"
+        if self._silence_ms_max is not None:
+            duration_ms = min(duration_ms, self._silence_left_ms)
+            self._silence_left_ms -= duration_ms
         count = -(-duration_ms // SILENCE_PIECE_MS)
         if not count:
             return []
@@ -89,6 +104,24 @@ class Timeline:
         if start_ms < from_ms:
             start_ms = from_ms
         return start_ms, (end_ms if end_ms > start_ms else start_ms)
+
+    def words(self, spoken: Iterable[Spoken], *, from_ms: int) -> list[Word]:
+        """Words on the connection's timeline, not before ``from_ms`` and in order.
+
+        One without times stands where the one before it ends.
+        """
+        placed: list[Word] = []
+        at = self.session_ms
+        start_ms = end_ms = from_ms
+        for text, start_s, end_s, speaker, confidence in spoken:
+            position_ms = end_ms if start_s is None else at(start_s)
+            if position_ms > start_ms:
+                start_ms = position_ms
+            end_ms = start_ms if end_s is None else at(end_s)
+            if end_ms < start_ms:
+                end_ms = start_ms
+            placed.append(Word(text, start_ms, end_ms, speaker, confidence))
+        return placed
 
     @property
     def vendor_ms(self) -> int:

@@ -253,7 +253,12 @@ def test_every_commit_comes_twice_and_is_told_once() -> None:
     assert events == [
         Partial("Two", 0, 2000),
         Partial("Two tickets", 0, 2000),
-        Final("Two tickets.", 400, 1400, (Word("Two", 400, 900), Word("tickets.", 900, 1400))),
+        Final(
+            "Two tickets.",
+            400,
+            1400,
+            (Word("Two", 400, 900, confidence=0.9802), Word("tickets.", 900, 1400, confidence=0.9802)),
+        ),
         TurnEnd(1400),
         Partial("So", 1400, 2000),
     ]
@@ -340,7 +345,10 @@ def test_words_are_words_only() -> None:
         {"text": "there", "type": "word", "logprob": -1},
     ]
     [final, _] = heard(adapter(), timed("(laughs) Hi there", words=words))
-    assert final.words == (Word("Hi", 500, 800, "speaker_1"), Word("there", 800, 800))
+    assert final.words == (
+        Word("Hi", 500, 800, "speaker_1", 0.3679),
+        Word("there", 800, 800, confidence=0.3679),
+    )
     assert (final.start_ms, final.end_ms) == (500, 800)
 
 
