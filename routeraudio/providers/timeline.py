@@ -51,6 +51,8 @@ class Timeline:
         self._bytes_per_second = audio.bytes_per_second if audio.is_raw else 0
         self._piece = b"" if not audio.is_raw else _piece(audio)
         self._client_bytes = 0
+        self._end_ms = 0 if audio.is_raw else int(_POSITION_S_MAX * 1000)
+        """Where the client's audio ends."""
         self._silences: list[tuple[int, int]] = []  # vendor's position, length; ms, ascending
         self._forgotten_ms = 0
         self._inserted_ms = 0
@@ -68,6 +70,8 @@ class Timeline:
     def sent(self, length_bytes: int) -> None:
         """Count audio of the client."""
         self._client_bytes += length_bytes
+        if self._bytes_per_second:
+            self._end_ms = self._client_bytes * 1000 // self._bytes_per_second
         if self._silence_ms_max is not None:
             self._silence_left_ms = self._silence_ms_max
 
@@ -81,21 +85,19 @@ class Timeline:
         if not count:
             return []
         length_ms = count * SILENCE_PIECE_MS
-        position_ms = self._client_ms + self._inserted_ms
+        position_ms = self._end_ms + self._inserted_ms
         self._inserted_ms += length_ms
         self._remember(position_ms, length_ms)
         return [self._piece] * count
 
     def session_ms(self, position_s: float) -> int:
         """The connection's position of a vendor's position, inside the audio the client sent."""
-        position_ms = milliseconds(position_s)
+        # `milliseconds`, without a call for what nearly all vendors nearly always say.
+        is_sane = 0.0 <= position_s <= _POSITION_S_MAX
+        position_ms = int(position_s * 1000 + 0.5) if is_sane else milliseconds(position_s)
         if self._inserted_ms:
             position_ms = max(position_ms - self._inserted_before(position_ms), 0)
-        if self._bytes_per_second:
-            client_ms = self._client_bytes * 1000 // self._bytes_per_second
-            if position_ms > client_ms:
-                position_ms = client_ms
-        return position_ms
+        return position_ms if position_ms < self._end_ms else self._end_ms
 
     def span(self, start_s: float, end_s: float, *, from_ms: int) -> tuple[int, int]:
         """A stretch on the connection's timeline, not before ``from_ms`` and not running backwards."""
@@ -126,11 +128,7 @@ class Timeline:
     @property
     def vendor_ms(self) -> int:
         """Where the vendor's clock stands when it has heard everything; 0 for a container."""
-        return self._client_ms + self._inserted_ms if self._bytes_per_second else 0
-
-    @property
-    def _client_ms(self) -> int:
-        return self._client_bytes * 1000 // self._bytes_per_second
+        return self._end_ms + self._inserted_ms if self._bytes_per_second else 0
 
     def _remember(self, position_ms: int, length_ms: int) -> None:
         if self._silences:

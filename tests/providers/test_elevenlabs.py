@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +19,9 @@ from routeraudio.providers.elevenlabs import ENTRY
 from .conversations.elevenlabs import SESSION_ID, error, partial, plain, said, started, timed
 
 KEY = "sk_0123456789abcdef0123456789abcdef0123456789abcdef"
+
+SURE = math.exp(-0.02)
+"""As the conversation's `logprob` says."""
 
 
 def wishes(**changes: Any) -> Options:
@@ -257,7 +261,10 @@ def test_every_commit_comes_twice_and_is_told_once() -> None:
             "Two tickets.",
             400,
             1400,
-            (Word("Two", 400, 900, confidence=0.9802), Word("tickets.", 900, 1400, confidence=0.9802)),
+            (
+                Word("Two", 400, 900, confidence=math.exp(-0.02)),
+                Word("tickets.", 900, 1400, confidence=math.exp(-0.02)),
+            ),
         ),
         TurnEnd(1400),
         Partial("So", 1400, 2000),
@@ -346,8 +353,8 @@ def test_words_are_words_only() -> None:
     ]
     [final, _] = heard(adapter(), timed("(laughs) Hi there", words=words))
     assert final.words == (
-        Word("Hi", 500, 800, "speaker_1", 0.3679),
-        Word("there", 800, 800, confidence=0.3679),
+        Word("Hi", 500, 800, "speaker_1", math.exp(-1)),
+        Word("there", 800, 800, confidence=math.exp(-1)),
     )
     assert (final.start_ms, final.end_ms) == (500, 800)
 

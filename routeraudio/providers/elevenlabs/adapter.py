@@ -291,5 +291,10 @@ def _spoken(words: Sequence[Word]) -> Iterator[Spoken]:
     for word in words:
         text = word.text.strip()
         if word.type == "word" and text:
-            confidence = None if word.logprob is None else round(math.exp(min(word.logprob, 0.0)), 4)
-            yield text, word.start, word.end, word.speaker_id, confidence
+            yield text, word.start, word.end, word.speaker_id, _confidence(word.logprob)
+
+
+def _confidence(logprob: float | None) -> float | None:
+    if logprob is None:
+        return None
+    return math.exp(logprob) if logprob < 0.0 else 1.0
