@@ -16,6 +16,8 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     start_ms: int
     end_ms: int
     speaker: str | None = None
+    confidence: float | None = None
+    """From 0 to 1; None where the vendor tells none."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -124,4 +126,4 @@ def moved(event: Event, by_ms: int, generation: int = 0) -> Event:
 
 def _moved(word: Word, by_ms: int, prefix: str) -> Word:
     speaker = None if word.speaker is None else prefix + word.speaker
-    return Word(word.text, word.start_ms + by_ms, word.end_ms + by_ms, speaker)
+    return Word(word.text, word.start_ms + by_ms, word.end_ms + by_ms, speaker, word.confidence)

@@ -31,7 +31,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat, Encoding
-from routeraudio.model.errors import ClientFault, Fault, UpstreamFault, unauthorized
+from routeraudio.model.errors import Fault, unauthorized
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
@@ -214,21 +214,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
     native: NativeProtocol
     """What the transparent gateway knows of the vendor."""
-
-
-def refusal(
-    title: str, status: int, *, credential: Credential | None, words: str = ""
-) -> ClientFault | UpstreamFault:
-    """The usual reading of a provider's HTTP refusal.
-
-    401 and 403 to a client's own key are the client's to fix; everything else is the upstream's fault.
-    """
-    said = f": {words}" if words else ""
-    if status in (401, 403) and credential is not None and credential.is_clients_own:
-        return unauthorized(f"{title} refused the API key you sent (HTTP {status}){said}; check the key")
-    return UpstreamFault(
-        f"{title} refused the connection (HTTP {status}){said}", is_retryable=status == 429 or status >= 500
-    )
 
 
 def header_secret(credential: Credential, title: str) -> str:

@@ -1,29 +1,24 @@
-"""Every provider there is. A new one is a file beside this one and a line here."""
+"""Every provider there is. A new one is a folder beside this file and a line here."""
 
+from importlib import import_module
 from typing import Final
 
-from routeraudio.providers import (
-    assemblyai,
-    deepgram,
-    elevenlabs,
-    gradium,
-    local,
-    openai,
-    soniox,
-    speechmatics,
-    vachana,
-)
 from routeraudio.providers.base import Entry
 
+_NAMES: Final = (
+    "assemblyai",
+    "deepgram",
+    "elevenlabs",
+    "gradium",
+    "local",
+    "openai",
+    "soniox",
+    "speechmatics",
+    "vachana",
+)
+"""Folders whose `ENTRY` is a provider, in the order in which they are listed."""
+
 PROVIDERS: Final[dict[str, Entry]] = {
-    "assemblyai": assemblyai.ENTRY,
-    "deepgram": deepgram.ENTRY,
-    "elevenlabs": elevenlabs.ENTRY,
-    "gradium": gradium.ENTRY,
-    "local": local.ENTRY,
-    "openai": openai.ENTRY,
-    "soniox": soniox.ENTRY,
-    "speechmatics": speechmatics.ENTRY,
-    "vachana": vachana.ENTRY,
+    name: import_module(f"routeraudio.providers.{name}").ENTRY for name in _NAMES
 }
 """By the name that clients and configuration use."""

@@ -3,7 +3,7 @@
 Vendors' words reach clients through faults, so they are cut, made printable and cleared of our key here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -19,12 +19,11 @@ T = TypeVar("T")
 _WORDS_MAX: Final = 200
 """Characters of a vendor's explanation that are passed on: vendors need a sentence; bodies may be pages."""
 
+_BODY_BYTES_MAX: Final = 1000
+"""Of a refusal in plain text that are looked at."""
+
 _NAME_MAX: Final = 64
 """Characters of a vendor's code or message type in a `Notice`."""
-
-_CLOSES_RETRYABLE: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})
-"""Close codes after which the same request may succeed: early ends, restarts, overload (RFC 6455 7.4, IANA).
-The others (1002, 1003, 1007–1010, vendors' 3xxx and 4xxx) are about what we sent and would come again."""
 
 CLOSES_CLEAN: Final = frozenset({1000, 1005})
 """A close frame with "normal", or without any code: an intended end, where an end was asked for."""
@@ -88,16 +87,35 @@ def words(text: str, credential: Credential | None) -> str:
     return line if len(line) <= _WORDS_MAX else line[: _WORDS_MAX - 1] + "…"
 
 
-def closing(title: str, code: int | None, reason: str, *, credential: Credential | None) -> UpstreamFault:
-    """The usual reading of a provider's close before its work was done."""
-    if code is None:
-        return UpstreamFault(f"the connection to {title} was lost without a close frame", is_retryable=True)
-    said = words(reason, credential)
-    return UpstreamFault(
-        f"{title} closed the connection before all audio was transcribed (close code {code}"
-        + (f": {said})" if said else ")"),
-        is_retryable=code in _CLOSES_RETRYABLE,
-    )
+def refusal_reader(
+    kind: type[T], read: Callable[[T], str], *, or_plain: bool = False
+) -> Callable[[bytes], str]:
+    """What bodies of HTTP refusals say, read through a struct of which every field may be missing.
+
+    Args:
+        read: the struct's words.
+        or_plain: whether the vendor also answers in plain text.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def words_of(body: bytes) -> str:
+        try:
+            return read(decode(body))
+        except _NOT_JSON:
+            return plain_refusal(body) if or_plain else ""  # the HTTP status says enough
+
+    return words_of
+
+
+def plain_refusal(body: bytes) -> str:
+    """A body of plain text; empty for a proxy's HTML page, and for JSON that nobody knows."""
+    text = body[:_BODY_BYTES_MAX].decode(errors="replace")
+    return "" if text.lstrip()[:1] in ("<", "[", "{") else text
+
+
+def colon_joined(*parts: str) -> str:
+    """`code: explanation`, or the one of them that there is."""
+    return ": ".join(part for part in parts if part)
 
 
 def url(base: str, path: str, parameters: Iterable[tuple[str, str]]) -> str:

@@ -10,10 +10,12 @@ A position inside our silence is the place where it was put in. No position lies
 sent. Where the connection's audio begins in the session only the relay knows, which moves what an adapter tells.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
 from routeraudio.model.audio import AudioFormat
+from routeraudio.model.events import Word
 
 SILENCE_PIECE_MS: Final = 80
 """Length of one message of silence: what Deepgram advises for Flux, within the 20–250 ms it advises for v1,
@@ -29,18 +31,28 @@ _QUIET_BYTE: Final = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 """A sample of silence is made of these (mu-law: ITU-T G.711, table 2a, positive zero)."""
 
 
+Spoken = tuple[str, float | None, float | None, str | None, float | None]
+"""A word on the vendor's clock: text, start and end in seconds, speaker, confidence from 0 to 1. None: not said."""
+
+
 class Timeline:
     """Counts what one connection is sent and maps the vendor's positions to the connection's timeline.
 
     Args:
         audio: what the connection is sent. A container's duration cannot be counted: its positions have no
             upper bound, and no silence can be put in.
+        silence_ms_max: how much silence `silence` gives at most before the client's audio goes on; None: any.
+            Who asks again and again must not make us send seconds of silence each time.
     """
 
-    def __init__(self, audio: AudioFormat) -> None:
+    def __init__(self, audio: AudioFormat, silence_ms_max: int | None = None) -> None:
+        self._silence_ms_max = silence_ms_max
+        self._silence_left_ms = 0
         self._bytes_per_second = audio.bytes_per_second if audio.is_raw else 0
         self._piece = b"" if not audio.is_raw else _piece(audio)
         self._client_bytes = 0
+        self._end_ms = 0 if audio.is_raw else int(_POSITION_S_MAX * 1000)
+        """Where the client's audio ends."""
         self._silences: list[tuple[int, int]] = []  # vendor's position, length; ms, ascending
         self._forgotten_ms = 0
         self._inserted_ms = 0
@@ -58,29 +70,34 @@ class Timeline:
     def sent(self, length_bytes: int) -> None:
         """Count audio of the client."""
         self._client_bytes += length_bytes
+        if self._bytes_per_second:
+            self._end_ms = self._client_bytes * 1000 // self._bytes_per_second
+        if self._silence_ms_max is not None:
+            self._silence_left_ms = self._silence_ms_max
 
     def silence(self, duration_ms: int) -> list[bytes]:
         """Messages of silence, at least ``duration_ms`` long together, counted as sent. Raw formats only."""
         assert self.takes_silence, "silence cannot be put into a container"
+        if self._silence_ms_max is not None:
+            duration_ms = min(duration_ms, self._silence_left_ms)
+            self._silence_left_ms -= duration_ms
         count = -(-duration_ms // SILENCE_PIECE_MS)
         if not count:
             return []
         length_ms = count * SILENCE_PIECE_MS
-        position_ms = self._client_ms + self._inserted_ms
+        position_ms = self._end_ms + self._inserted_ms
         self._inserted_ms += length_ms
         self._remember(position_ms, length_ms)
         return [self._piece] * count
 
     def session_ms(self, position_s: float) -> int:
         """The connection's position of a vendor's position, inside the audio the client sent."""
-        position_ms = milliseconds(position_s)
+        # `milliseconds`, without a call for what nearly all vendors nearly always say.
+        is_sane = 0.0 <= position_s <= _POSITION_S_MAX
+        position_ms = int(position_s * 1000 + 0.5) if is_sane else milliseconds(position_s)
         if self._inserted_ms:
             position_ms = max(position_ms - self._inserted_before(position_ms), 0)
-        if self._bytes_per_second:
-            client_ms = self._client_bytes * 1000 // self._bytes_per_second
-            if position_ms > client_ms:
-                position_ms = client_ms
-        return position_ms
+        return position_ms if position_ms < self._end_ms else self._end_ms
 
     def span(self, start_s: float, end_s: float, *, from_ms: int) -> tuple[int, int]:
         """A stretch on the connection's timeline, not before ``from_ms`` and not running backwards."""
@@ -90,14 +107,28 @@ class Timeline:
             start_ms = from_ms
         return start_ms, (end_ms if end_ms > start_ms else start_ms)
 
+    def words(self, spoken: Iterable[Spoken], *, from_ms: int) -> list[Word]:
+        """Words on the connection's timeline, not before ``from_ms`` and in order.
+
+        One without times stands where the one before it ends.
+        """
+        placed: list[Word] = []
+        at = self.session_ms
+        start_ms = end_ms = from_ms
+        for text, start_s, end_s, speaker, confidence in spoken:
+            position_ms = end_ms if start_s is None else at(start_s)
+            if position_ms > start_ms:
+                start_ms = position_ms
+            end_ms = start_ms if end_s is None else at(end_s)
+            if end_ms < start_ms:
+                end_ms = start_ms
+            placed.append(Word(text, start_ms, end_ms, speaker, confidence))
+        return placed
+
     @property
     def vendor_ms(self) -> int:
         """Where the vendor's clock stands when it has heard everything; 0 for a container."""
-        return self._client_ms + self._inserted_ms if self._bytes_per_second else 0
-
-    @property
-    def _client_ms(self) -> int:
-        return self._client_bytes * 1000 // self._bytes_per_second
+        return self._end_ms + self._inserted_ms if self._bytes_per_second else 0
 
     def _remember(self, position_ms: int, length_ms: int) -> None:
         if self._silences:

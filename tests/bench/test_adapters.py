@@ -9,13 +9,14 @@ from bench.vendors import VENDORS
 from routeraudio.providers.catalog import PROVIDERS
 
 
-def test_every_provider_has_its_price() -> None:
-    """One row per provider of the catalogue, with a figure in each column."""
+def test_every_adapter_that_is_compared_has_its_price() -> None:
+    """One row per provider that has a plain reader, with a figure in each column."""
     costs = measure(rounds=1, repeats=1)
-    assert [cost.provider for cost in costs] == list(PROVIDERS) == sorted(VENDORS)
+    assert [cost.provider for cost in costs] == list(VENDORS)
+    assert set(VENDORS) <= set(PROVIDERS)
     for cost in costs:
         assert min(cost.result_us, cost.plain_us, cost.chunk_us, cost.plain_chunk_us) > 0
-    assert table(costs).row_count == len(PROVIDERS)
+    assert table(costs).row_count == len(VENDORS)
 
 
 @pytest.mark.parametrize("name", VENDORS)

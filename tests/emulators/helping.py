@@ -14,7 +14,7 @@ import trio
 import trio.testing
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from routeraudio.emulators.kit.base import Heard, HeardWord, Hearing
+from routeraudio.emulators.kit.heard import Heard, HeardWord, Hearing
 from routeraudio.emulators.kit.server import Emulator
 
 AUDIO = Path(__file__).parent.parent / "assets" / "audio"

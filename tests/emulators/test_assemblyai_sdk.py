@@ -22,6 +22,9 @@ from routeraudio.providers.assemblyai import ENTRY
 from routeraudio.providers.base import AdapterConfig, Credential
 from tests.emulators.helping import FakeHear, chunks, clip, encoded, heard, talk
 
+SDK = "assemblyai"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

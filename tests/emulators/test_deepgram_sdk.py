@@ -15,6 +15,9 @@ from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import open_pool
 from tests.emulators.helping import FakeHear, clip, encoded, heard
 
+SDK = "deepgram-sdk"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

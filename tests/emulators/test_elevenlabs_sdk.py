@@ -23,6 +23,9 @@ from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.elevenlabs import ENTRY
 from tests.emulators.helping import FakeHear, chunks, clip, heard
 
+SDK = "elevenlabs"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

@@ -21,6 +21,9 @@ from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.gradium import ENTRY
 from tests.emulators.helping import AUDIO, FakeHear, clip, encoded
 
+SDK = "gradium"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

@@ -22,6 +22,9 @@ from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.openai import ENTRY
 from tests.emulators.helping import Client, clip, talk
 
+SDK = "openai"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

@@ -1,13 +1,13 @@
 """The rows at the end of the test output."""
 
+from importlib.metadata import version
 from pathlib import Path
 
-from routeraudio.emulators.catalog import EMULATORS
-from tests.emulators.conftest import SDKS
+from tests.emulators.conftest import sdks
 
 
-def test_every_provider_has_a_row() -> None:
-    """Each emulator is driven by its vendor's SDK, in a file of its own, and has its row."""
-    assert set(SDKS) == set(EMULATORS)
+def test_every_sdk_has_a_row() -> None:
+    """Each file that drives an SDK is found, belongs to an emulator, and names a distribution that is installed."""
     here = Path(__file__).parent
-    assert {path.name for path in here.glob("test_*_sdk.py")} == {f"test_{name}_sdk.py" for name in SDKS}
+    assert {f"test_{name}_sdk.py" for name in sdks()} == {path.name for path in here.glob("test_*_sdk.py")}
+    assert all(version(distribution) for distribution in sdks().values())

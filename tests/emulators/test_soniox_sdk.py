@@ -22,6 +22,9 @@ from routeraudio.providers.soniox import ENTRY
 from tests.emulators.helping import Client, FakeHear, chunks, clip, encoded, heard, talk
 from tests.emulators.soniox_talk import START, TARGET
 
+SDK = "soniox"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

@@ -21,6 +21,9 @@ from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.speechmatics import ENTRY
 from tests.emulators.helping import FakeHear, chunks, clip, encoded, heard, talk
 
+SDK = "speechmatics-rt"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

@@ -21,6 +21,9 @@ from routeraudio.providers.base import Adapter, AdapterConfig, Credential
 from routeraudio.providers.vachana import ENTRY
 from tests.emulators.helping import FakeHear, clip, encoded, heard
 
+SDK = "gnani-vachana"
+"""The distribution that is driven here."""
+
 pytestmark = pytest.mark.sdk
 
 SDK_S = 120.0

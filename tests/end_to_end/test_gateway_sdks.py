@@ -15,9 +15,9 @@ from routeraudio.emulators.assemblyai import AssemblyAI
 from routeraudio.emulators.deepgram import Deepgram
 from routeraudio.emulators.elevenlabs import ElevenLabs
 from routeraudio.emulators.gradium import Gradium
-from routeraudio.emulators.kit.base import Vendor
 from routeraudio.emulators.kit.record import Record
 from routeraudio.emulators.kit.server import Emulator
+from routeraudio.emulators.kit.vendor import Vendor
 from routeraudio.emulators.openai import OpenAI
 from routeraudio.emulators.soniox import Soniox
 from routeraudio.emulators.speechmatics import Speechmatics

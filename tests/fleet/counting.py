@@ -21,9 +21,10 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Admission, Refusal, Request
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.request import Refusal, Request
 from routeraudio.emulators.kit.server import Emulator
+from routeraudio.emulators.kit.vendor import Admission
 from tests.edge.fakes import results
 
 BYTES_PER_MS: Final = 8
@@ -64,7 +65,7 @@ class Heads(msgspec.Struct):
 
 
 class Counting:
-    """The vendor; see `routeraudio.emulators.kit.base.Vendor`."""
+    """The vendor; see `routeraudio.emulators.kit.vendor.Vendor`."""
 
     name: Final = "deepgram"
     broken_message: Final = "{}"

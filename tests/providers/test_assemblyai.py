@@ -11,7 +11,8 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.assemblyai import ENTRY, FORCE_ENDPOINT, TERMINATE
+from routeraudio.providers.assemblyai import ENTRY
+from routeraudio.providers.assemblyai.adapter import FORCE_ENDPOINT, TERMINATE
 from routeraudio.providers.base import AdapterConfig, Credential
 
 from .conversations.assemblyai import (
@@ -420,9 +421,19 @@ def test_pro_turn() -> None:
         turn(0, "Could you?", 7104, 7304),
     )
     assert events == [
-        Partial("Could", 6208, 6430, (Word("Could", 6208, 6430),)),
-        Partial("Could you", 6208, 6608, (Word("Could", 6208, 6408), Word("you", 6408, 6608))),
-        Final("Could you?", 7104, 7304, (Word("Could", 7104, 7204), Word("you?", 7204, 7304))),
+        Partial("Could", 6208, 6430, (Word("Could", 6208, 6430, confidence=0.99),)),
+        Partial(
+            "Could you",
+            6208,
+            6608,
+            (Word("Could", 6208, 6408, confidence=0.99), Word("you", 6408, 6608, confidence=0.99)),
+        ),
+        Final(
+            "Could you?",
+            7104,
+            7304,
+            (Word("Could", 7104, 7204, confidence=0.99), Word("you?", 7204, 7304, confidence=0.99)),
+        ),
         TurnEnd(7304),
     ]
 
@@ -502,7 +513,7 @@ def test_partials_are_read_from_words() -> None:
         ("Partial", "two tickets pl"),
         ("Partial", "two tickets please"),
     ]
-    assert events[1].words[2] == Word("pl", 960, 1160)
+    assert events[1].words[2] == Word("pl", 960, 1160, confidence=0.99)
     assert (events[2].start_ms, events[2].end_ms, events[2].words) == (560, 1160, None)
 
 
@@ -532,7 +543,10 @@ def test_unformatted_final_without_words_has_those_of_its_partial() -> None:
     """Where they read the same, they are the same."""
     opened = adapter(model=ENGLISH, punctuate=False)
     events = told(opened, streaming(0, "two", "tickets", 560, 960), ended(0, "two tickets"))
-    assert events[1].words == (Word("two", 560, 760), Word("tickets", 760, 960))
+    assert events[1].words == (
+        Word("two", 560, 760, confidence=0.99),
+        Word("tickets", 760, 960, confidence=0.99),
+    )
 
 
 def test_final_of_a_turn_never_seen_before() -> None:
@@ -586,7 +600,12 @@ def test_settled_words_are_not_lost() -> None:
     opened = adapter(model=ENGLISH)
     opened.received(streaming(0, "two tickets", "pl", 600, 1500))
     [told_final, failed] = opened.closed(None, "")
-    assert told_final == Final("two tickets", 600, 1200, (Word("two", 600, 900), Word("tickets", 900, 1200)))
+    assert told_final == Final(
+        "two tickets",
+        600,
+        1200,
+        (Word("two", 600, 900, confidence=0.99), Word("tickets", 900, 1200, confidence=0.99)),
+    )
     assert isinstance(failed, Failed)
     opened = adapter()
     opened.received(turn(0, "not settled", 0, 500))
@@ -612,24 +631,36 @@ def test_where_no_copy_comes_none_is_waited_for(model: str, punctuate: bool) -> 
     ]
 
 
-def test_what_is_no_speech_is_not_told() -> None:
-    """`whisper-rt` names music and silence in brackets: neither that nor its bare word is text."""
+@pytest.mark.parametrize(
+    "utterance", ["[Music]", "[Silence]", "[ Silence] [ Silence]", " [Music][Applause] "]
+)
+def test_what_is_no_speech_is_not_told(utterance: str) -> None:
+    """`whisper-rt` names music and silence in brackets: neither that nor its bare word is a final."""
     opened = adapter(model=WHISPER, punctuate=False)
-    music = spoken("music", 0, 500, confidence=0.0)
-    assert (
-        told(
-            opened,
-            turn(0, "music", 0, 500, words=music),
-            turn(0, "music", 0, 500, words=music, utterance="[Music]"),
-            ended(0, "music"),
-            ended(0, "music"),
-            ended(1, "silence", utterance="[Silence]"),
-            ended(1, "silence"),
-        )
-        == []
+    bare = "music"
+    events = told(
+        opened,
+        turn(0, bare, 0, 500, utterance=utterance),
+        ended(0, bare),
+        ended(0, bare),
+        ended(1, "silence", utterance=utterance),
+        ended(1, "silence"),
+        ended(2, utterance),
     )
-    assert texts(told(opened, ended(2, "music", utterance="music"))) == [("Final", "music")]
+    assert events == []
+    assert texts(told(opened, ended(3, "music", utterance="music"))) == [("Final", "music")]
     assert texts(told(adapter(), final(0, "[Music]", 0, 500))) == [("Final", "[Music]")]
+
+
+def test_speech_without_confidence_is_told() -> None:
+    """`whisper-rt` gives speech a confidence of 0.0 too, in the vendor's own samples: only brackets tell noise."""
+    opened = adapter(model=WHISPER, punctuate=False)
+    words = spoken("yes [laughs] please", 0, 600, settled=3, confidence=0.0)
+    utterance = "Yes [laughs] please."
+    heard = told(
+        opened, turn(0, "yes [laughs] please", 0, 600, end_of_turn=True, words=words, utterance=utterance)
+    )
+    assert texts(heard) == [("Final", "yes [laughs] please")]
 
 
 # The end, and a quiet line.

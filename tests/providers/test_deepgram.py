@@ -12,9 +12,10 @@ from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
 from routeraudio.providers.base import AdapterConfig, Credential
-from routeraudio.providers.deepgram import ENTRY, FINALIZE, KEEPALIVE, check
+from routeraudio.providers.deepgram import ENTRY
 from routeraudio.providers.deepgram.connection import CLOSE_STREAM
 from routeraudio.providers.deepgram.flux import FORCE_END_TURN
+from routeraudio.providers.deepgram.nova import FINALIZE, KEEPALIVE, check
 
 from .conversations.deepgram import connected, metadata, results, turn_info, utterance_end
 
@@ -232,19 +233,32 @@ def test_pieces_become_one_utterance() -> None:
         *nova.received(results("everyone.", 1.0, 1.0, is_final=True, speech_final=True)),
     ]
     assert events == [
-        Partial("good", 0, 500, (Word("good", 0, 500),)),
-        Partial("Good day,", 0, 1000, (Word("Good", 0, 500), Word("day,", 500, 1000))),
+        Partial("good", 0, 500, (Word("good", 0, 500, confidence=0.99),)),
+        Partial(
+            "Good day,",
+            0,
+            1000,
+            (Word("Good", 0, 500, confidence=0.99), Word("day,", 500, 1000, confidence=0.99)),
+        ),
         Partial(
             "Good day, every",
             0,
             1500,
-            (Word("Good", 0, 500), Word("day,", 500, 1000), Word("every", 1000, 1500)),
+            (
+                Word("Good", 0, 500, confidence=0.99),
+                Word("day,", 500, 1000, confidence=0.99),
+                Word("every", 1000, 1500, confidence=0.99),
+            ),
         ),
         Final(
             "Good day, everyone.",
             0,
             2000,
-            (Word("Good", 0, 500), Word("day,", 500, 1000), Word("everyone.", 1000, 2000)),
+            (
+                Word("Good", 0, 500, confidence=0.99),
+                Word("day,", 500, 1000, confidence=0.99),
+                Word("everyone.", 1000, 2000, confidence=0.99),
+            ),
         ),
         TurnEnd(2000),
     ]
@@ -349,7 +363,7 @@ def test_text_without_words_has_the_span_of_its_message() -> None:
 
 def test_no_alternatives() -> None:
     """A result without alternatives is an empty one."""
-    assert adapter().received(results("", 0.0, 1.0, channel={"alternatives": []}, is_final=True)) == ()
+    assert not adapter().received(results("", 0.0, 1.0, channel={"alternatives": []}, is_final=True))
 
 
 def test_repeats_and_echoes_are_dropped() -> None:
@@ -568,7 +582,12 @@ def test_flux_turn() -> None:
         ("Final", "I would."),
     ]
     assert events[-2:] == [
-        Final("I would.", 0, 1200, (Word("I", 0, 600), Word("would.", 600, 1200))),
+        Final(
+            "I would.",
+            0,
+            1200,
+            (Word("I", 0, 600, confidence=0.98), Word("would.", 600, 1200, confidence=0.98)),
+        ),
         TurnEnd(1200),
     ]
 
@@ -694,7 +713,7 @@ def test_each_channel_has_utterances_of_its_own() -> None:
         [partial] = nova.received(results("Yes.", 0.5, 0.5, is_final=True, channel_index=[channel, 2]))
         assert (partial.text, partial.channel) == ("Yes.", channel)
     assert nova.received(utterance_end(1.0, channel=[1, 2])) == [
-        Final("Yes.", 500, 1000, (Word("Yes.", 500, 1000),), channel=1),
+        Final("Yes.", 500, 1000, (Word("Yes.", 500, 1000, confidence=0.99),), channel=1),
         TurnEnd(1000, channel=1),
     ]
     assert nova.received(utterance_end(1.0, channel=[1, 2])) == ()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +19,9 @@ from routeraudio.providers.elevenlabs import ENTRY
 from .conversations.elevenlabs import SESSION_ID, error, partial, plain, said, started, timed
 
 KEY = "sk_0123456789abcdef0123456789abcdef0123456789abcdef"
+
+SURE = math.exp(-0.02)
+"""As the conversation's `logprob` says."""
 
 
 def wishes(**changes: Any) -> Options:
@@ -253,7 +257,15 @@ def test_every_commit_comes_twice_and_is_told_once() -> None:
     assert events == [
         Partial("Two", 0, 2000),
         Partial("Two tickets", 0, 2000),
-        Final("Two tickets.", 400, 1400, (Word("Two", 400, 900), Word("tickets.", 900, 1400))),
+        Final(
+            "Two tickets.",
+            400,
+            1400,
+            (
+                Word("Two", 400, 900, confidence=math.exp(-0.02)),
+                Word("tickets.", 900, 1400, confidence=math.exp(-0.02)),
+            ),
+        ),
         TurnEnd(1400),
         Partial("So", 1400, 2000),
     ]
@@ -340,7 +352,10 @@ def test_words_are_words_only() -> None:
         {"text": "there", "type": "word", "logprob": -1},
     ]
     [final, _] = heard(adapter(), timed("(laughs) Hi there", words=words))
-    assert final.words == (Word("Hi", 500, 800, "speaker_1"), Word("there", 800, 800))
+    assert final.words == (
+        Word("Hi", 500, 800, "speaker_1", math.exp(-1)),
+        Word("there", 800, 800, confidence=math.exp(-1)),
+    )
     assert (final.start_ms, final.end_ms) == (500, 800)
 
 

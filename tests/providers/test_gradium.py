@@ -12,7 +12,8 @@ from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
 from routeraudio.providers.base import AdapterConfig, Credential
-from routeraudio.providers.gradium import END_OF_STREAM, ENTRY, check
+from routeraudio.providers.gradium import ENTRY, check
+from routeraudio.providers.gradium.adapter import END_OF_STREAM
 
 from .conversations.gradium import END_OF_STREAM as THE_END
 from .conversations.gradium import REQUEST_ID, end_text, error, flushed, ready, step, text

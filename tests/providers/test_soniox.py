@@ -13,7 +13,8 @@ from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
 from routeraudio.providers.base import AdapterConfig, Credential
-from routeraudio.providers.soniox import END_OF_AUDIO, ENTRY, FINALIZE, KEEPALIVE, check
+from routeraudio.providers.soniox import ENTRY, check
+from routeraudio.providers.soniox.adapter import END_OF_AUDIO, FINALIZE, KEEPALIVE
 
 from .conversations.soniox import end, error, guess, said, token
 
@@ -216,7 +217,12 @@ def test_guesses_replace_and_finals_accumulate() -> None:
         ("Final", "Good morning."),
     ]
     assert events[-2:] == [
-        Final("Good morning.", 600, 1140, (Word("Good", 600, 760), Word("morning.", 780, 1140))),
+        Final(
+            "Good morning.",
+            600,
+            1140,
+            (Word("Good", 600, 760, confidence=0.97), Word("morning.", 780, 1140, confidence=0.97)),
+        ),
         TurnEnd(1140),
     ]
 
@@ -277,7 +283,7 @@ def test_finalized_is_no_turn_end() -> None:
     events = heard(
         soniox, said(token("Wait", 0, 300), end("<fin>")), said(end("<fin>")), said(end()), said(end())
     )
-    assert events == [Final("Wait", 0, 300, (Word("Wait", 0, 300),)), TurnEnd(300)]
+    assert events == [Final("Wait", 0, 300, (Word("Wait", 0, 300, confidence=0.97),)), TurnEnd(300)]
 
 
 def test_translations_are_not_transcript() -> None:
@@ -346,7 +352,7 @@ def test_tokens_without_times() -> None:
     soniox = adapter(partial_results=False)
     bare = {"text": " uh", "is_final": True}
     [final, _] = heard(soniox, said(bare, token(" so", 500, 600), bare, end()))
-    assert final.words == (Word("uh", 500, 500), Word("so", 500, 600), Word("uh", 600, 600))
+    assert final.words == (Word("uh", 500, 500), Word("so", 500, 600, confidence=0.97), Word("uh", 600, 600))
     [final, _] = heard(soniox, said(bare, end(), final_ms=2000))
     assert final == Final("uh", 600, 2000, None)
 
@@ -357,7 +363,11 @@ def test_times_stay_in_order_and_inside_the_audio() -> None:
     [final, _] = heard(
         soniox, said(token("a", 500, 700), token(" b", 400, 900), token(" c", 800, 5000), end())
     )
-    assert final.words == (Word("a", 500, 700), Word("b", 500, 900), Word("c", 800, 1000))
+    assert final.words == (
+        Word("a", 500, 700, confidence=0.97),
+        Word("b", 500, 900, confidence=0.97),
+        Word("c", 800, 1000, confidence=0.97),
+    )
     [final, _] = heard(soniox, said(token("d", 700, 750), end()))
     assert (final.start_ms, final.end_ms) == (1000, 1000)
 
@@ -478,9 +488,9 @@ def test_a_clients_own_key_refused(code: int, kind: str) -> None:
 def test_an_error_without_tokens_and_type() -> None:
     """Older errors have neither `tokens` nor `error_type`; the code may be missing too."""
     [failed] = adapter().received('{"error_code":503,"error_message":"Later."}')
-    assert failed.fault.message == "Soniox reported an error 503: Later."
+    assert failed.fault.message == "Soniox reported an error: 503: Later."
     [failed] = adapter().received('{"error_code":500}')
-    assert failed.fault.message == "Soniox reported an error 500: no reason given"
+    assert failed.fault.message == "Soniox reported an error: 500"
 
 
 def test_tokens_beside_an_error_are_settled() -> None:

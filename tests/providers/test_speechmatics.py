@@ -346,7 +346,7 @@ def test_close_with_the_vendors_code_for_a_bad_key() -> None:
     """4001 without an `Error` before it says the same."""
     [failed] = fresh().closed(4001, "not_authorised")
     assert failed.fault.close_code == CloseCode.UNAUTHORIZED
-    assert failed.fault.message == "Speechmatics refused the API key you sent (not_authorised); check the key"
+    assert failed.fault.message == "Speechmatics refused the API key you sent: not_authorised; check the key"
 
 
 def test_warnings_and_infos_are_notices() -> None:
@@ -472,14 +472,26 @@ def test_fragments_become_one_utterance() -> None:
         end_of_utterance(2.3),
         end_of_utterance(2.3),
     )
-    good, morning = Word("Good", 300, 800), Word("morning", 800, 1300)
+    good, morning = Word("Good", 300, 800, confidence=0.97), Word("morning", 800, 1300, confidence=0.97)
     assert events == [
-        Partial("good", 300, 800, (Word("good", 300, 800),)),
-        Partial("good morning", 300, 1300, (Word("good", 300, 800), morning)),
-        Partial("Good morning every", 300, 1600, (good, morning, Word("every", 1300, 1600))),
-        Partial("Good morning everyone", 300, 1800, (good, morning, Word("everyone", 1300, 1800))),
-        Partial("Good morning everyone.", 300, 1800, (good, morning, Word("everyone.", 1300, 1800))),
-        Final("Good morning everyone.", 300, 1800, (good, morning, Word("everyone.", 1300, 1800))),
+        Partial("good", 300, 800, (Word("good", 300, 800, confidence=0.97),)),
+        Partial("good morning", 300, 1300, (Word("good", 300, 800, confidence=0.97), morning)),
+        Partial("Good morning every", 300, 1600, (good, morning, Word("every", 1300, 1600, confidence=0.97))),
+        Partial(
+            "Good morning everyone", 300, 1800, (good, morning, Word("everyone", 1300, 1800, confidence=0.97))
+        ),
+        Partial(
+            "Good morning everyone.",
+            300,
+            1800,
+            (good, morning, Word("everyone.", 1300, 1800, confidence=0.97)),
+        ),
+        Final(
+            "Good morning everyone.",
+            300,
+            1800,
+            (good, morning, Word("everyone.", 1300, 1800, confidence=0.97)),
+        ),
         TurnEnd(1800),
     ]
 
@@ -548,7 +560,7 @@ def test_times_are_the_words() -> None:
     ]
     one, _, two, ended = hear(opened, *fragments)
     assert (one.start_ms, one.end_ms) == (360, 920)
-    assert two.words == (Word("two", 920, 1500), Word("three", 1450, 1450))
+    assert two.words == (Word("two", 920, 1500, confidence=0.97), Word("three", 1450, 1450, confidence=0.97))
     assert (two.start_ms, two.end_ms, ended.end_ms) == (920, 1500, 1500)
 
 

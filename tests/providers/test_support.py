@@ -26,8 +26,6 @@ from routeraudio.providers.models import Support
 
 from .conformance import adapter_config
 from .conversations import CONVERSATIONS
-from .conversations.gradium import ready, step, text
-from .conversations.openai import session
 from .conversations.script import Conversation, Finalizes, Finishes, Says, Sends, Step
 
 ROWS = [(name, model.id) for name in models.names() for model in models.load(name).models]
@@ -131,15 +129,13 @@ def sent_while_speech_ends(options: Options) -> list[tuple[int, Message]]:
     converter = transcoder(PCM_16K_MONO, adapter.audio_format)
     audio = converter.push(SPEECH) + converter.finish() + bytes(adapter.audio_format.bytes_per_second * 5)
     piece = adapter.audio_format.bytes_per_second * 80 // 1000
+    says = conversation(options.provider, options.model or "").while_listening
     sent = []
-    adapter.received(ready() if options.provider == "gradium" else session())
     for number, start in enumerate(range(0, len(audio), piece)):
+        for message in says(number):
+            adapter.received(message)
         messages = adapter.audio(audio[start : start + piece])
         sent += [(number, message) for message in messages if '"audio"' not in str(message)]
-        if options.provider == "gradium":
-            adapter.received(step((number + 1) * 0.08, 0.9 if number > 30 else 0.1))
-            if number == 20:
-                adapter.received(text("forward", 0.9))
     return sent
 
 

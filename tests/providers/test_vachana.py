@@ -12,7 +12,9 @@ from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd
 from routeraudio.model.options import Options
 from routeraudio.providers.base import AdapterConfig, Credential
-from routeraudio.providers.vachana import CAPABILITIES, ENTRY, FRAME_BYTES, check
+from routeraudio.providers.vachana import ENTRY, check
+from routeraudio.providers.vachana.adapter import FRAME_BYTES
+from routeraudio.providers.vachana.request import CAPABILITIES
 
 from .conversations.vachana import PROCESSING, REQUEST_ID, TICKETS, connected, error, signal, transcript
 
@@ -367,7 +369,7 @@ def test_quiet_is_the_end() -> None:
     assert vachana.quiet_s() is None  # its text is worth waiting for
     assert hears(vachana, transcript("one", 300, 0))
     assert vachana.quiet_s() == 2.0
-    assert vachana.closed(1000, "") == (TurnEnd(500), Finished())
+    assert vachana.closed(1000, "") == [TurnEnd(500), Finished()]
 
 
 def test_the_end_of_nothing() -> None:
@@ -401,8 +403,8 @@ def test_a_clean_close_is_an_end_only_where_one_was_due(code: int) -> None:
     assert fault(owing.closed(code, "")).is_retryable
     done = adapter()
     done.finish()
-    assert done.closed(code, "") == (Finished(),)
-    assert done.closed(code, "") == ()
+    assert done.closed(code, "") == [Finished()]
+    assert not done.closed(code, "")
 
 
 @pytest.mark.parametrize("code", [None, 1001, 1011])

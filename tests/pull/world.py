@@ -21,9 +21,9 @@ from routeraudio.config.schema import Config, Key, Provider, Pull
 from routeraudio.config.secret import Secret
 from routeraudio.edge.admission import Admission
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.kit.base import Vendor
 from routeraudio.emulators.kit.script import Script
 from routeraudio.emulators.kit.server import Emulator
+from routeraudio.emulators.kit.vendor import Vendor
 from routeraudio.policy.limits import Limits
 from routeraudio.policy.secrets import Secrets, ServerSecret
 from routeraudio.pull import factory

@@ -16,9 +16,10 @@ import msgspec
 
 from routeraudio.emulators.assemblyai.query import BadQuery, read
 from routeraudio.emulators.assemblyai.session import BROKEN_MESSAGE, Limits, Session, fail
-from routeraudio.emulators.kit.base import Admission, Refusal, Request
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission
 
 BAD_KEY: Final = "Unauthorized Connection: Invalid API key"
 NO_KEY: Final = "Unauthorized Connection: Missing Authorization header"

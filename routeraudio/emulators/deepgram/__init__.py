@@ -17,9 +17,10 @@ import msgspec
 from routeraudio.emulators.deepgram.flux import Flux
 from routeraudio.emulators.deepgram.listen import BROKEN_MESSAGE, Listen
 from routeraudio.emulators.deepgram.query import BadQuery, read_flux, read_listen
-from routeraudio.emulators.kit.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 
 IDLE_S: Final = 10.0
 """First audio after the handshake, and audio or KeepAlive from then on (DOC audio-keep-alive)."""

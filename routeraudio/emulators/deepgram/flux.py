@@ -13,8 +13,8 @@ import msgspec
 import trio
 
 from routeraudio.emulators.deepgram.query import RAW_ENCODINGS, FluxQuery
-from routeraudio.emulators.kit.base import Heard, HeardWord
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard, HeardWord
 from routeraudio.emulators.kit.intake import Intake, open_intake
 from routeraudio.emulators.kit.prose import as_prose
 from routeraudio.emulators.kit.sound import ContainerFormat, Format, PacketFormat, RawFormat, Undecodable

@@ -17,9 +17,10 @@ import msgspec
 
 from routeraudio.emulators.elevenlabs.query import BadQuery, Query, read_query
 from routeraudio.emulators.elevenlabs.session import BROKEN_MESSAGE, Scribe, fail
-from routeraudio.emulators.kit.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 
 PATH: Final = "/v1/speech-to-text/realtime"
 

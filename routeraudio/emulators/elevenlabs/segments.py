@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Hear, Heard, HeardWord, Hearing
+from routeraudio.emulators.kit.heard import Hear, Heard, HeardWord, Hearing
 from routeraudio.emulators.kit.sound import BYTES_PER_MS
 
 LAST_WORDS_S: Final = 30.0

@@ -19,8 +19,8 @@ import trio
 
 from routeraudio.emulators.elevenlabs.query import Query
 from routeraudio.emulators.elevenlabs.segments import Segments, open_segments
-from routeraudio.emulators.kit.base import Heard, HeardWord
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard, HeardWord
 from routeraudio.emulators.kit.intake import Intake
 from routeraudio.emulators.kit.prose import as_prose
 from routeraudio.emulators.kit.sound import RawFormat, open_sound

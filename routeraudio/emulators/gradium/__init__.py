@@ -21,12 +21,14 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Admission, Heard, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard
 from routeraudio.emulators.kit.hearing import Service
 from routeraudio.emulators.kit.intake import Intake, open_intake
 from routeraudio.emulators.kit.prose import as_prose
+from routeraudio.emulators.kit.request import Refusal, Request
 from routeraudio.emulators.kit.sound import ContainerFormat, Format, RawFormat, Undecodable
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 
 SESSION_S: Final = 300.0
 """A session's life by the clock on the wall, silent or not (Limits page; observed live)."""

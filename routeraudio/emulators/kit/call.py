@@ -7,9 +7,10 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.frame_protocol import CloseReason
 
-from routeraudio.emulators.kit.base import Hear, Request
 from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.heard import Hear
 from routeraudio.emulators.kit.record import Closing, Record
+from routeraudio.emulators.kit.request import Request
 from routeraudio.emulators.kit.script import Moment, Script, Step
 from routeraudio.emulators.kit.wire import DEAF_S, Wire
 

@@ -6,10 +6,11 @@ from typing import NoReturn
 
 import trio
 
-from routeraudio.emulators.kit.base import Hear, Heard, HeardWord, Hearing, Vendor
 from routeraudio.emulators.kit.faults import NONE, Faults
+from routeraudio.emulators.kit.heard import Hear, Heard, HeardWord, Hearing
 from routeraudio.emulators.kit.script import Script
 from routeraudio.emulators.kit.server import Emulator
+from routeraudio.emulators.kit.vendor import Vendor
 from routeraudio.engine.hearing import Hearing as EngineHearing
 from routeraudio.engine.pool import Pool, open_pool
 from routeraudio.engine.wire import Wish

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import trio
 
-from routeraudio.emulators.kit.base import Heard, Hearing
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard, Hearing
 from routeraudio.emulators.kit.script import Moment, Step
 from routeraudio.emulators.kit.sound import BYTES_PER_MS, Format, Sound, open_sound, outputs
 

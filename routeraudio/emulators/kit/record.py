@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Request
+from routeraudio.emulators.kit.request import Request
 
 MESSAGES_MAX: Final = 10_000
 """Text messages kept per connection and direction: half an hour at five a second."""

@@ -15,11 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 import trio
 from trio_websocket import WebSocketRequest, wrap_server_stream
 
-from routeraudio.emulators.kit.base import Admission, Hear, Refusal, Request, Vendor
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.faults import NONE, Faults, faults_of_key
+from routeraudio.emulators.kit.heard import Hear
 from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.request import Refusal, Request
 from routeraudio.emulators.kit.script import Script
+from routeraudio.emulators.kit.vendor import Admission, Vendor
 from routeraudio.emulators.kit.wire import Wire
 
 HANDSHAKE_S: Final = 10.0

@@ -14,9 +14,10 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from routeraudio.emulators.kit.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 from routeraudio.emulators.openai.session import BROKEN_MESSAGE, Realtime, problem
 
 SESSION_S: Final = 3600.0

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Hear, Heard, Hearing
+from routeraudio.emulators.kit.heard import Hear, Heard, Hearing
 from routeraudio.emulators.kit.intake import LAST_WORDS_S
 from routeraudio.emulators.kit.sound import BYTES_PER_MS
 

@@ -17,8 +17,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Heard
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard
 from routeraudio.emulators.kit.intake import Intake
 from routeraudio.emulators.kit.prose import as_prose
 from routeraudio.emulators.kit.sound import open_sound

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 from routeraudio.emulators.soniox.request import Start, Wrong, read_start
 from routeraudio.emulators.soniox.session import BROKEN_MESSAGE, Stream, error, fail
 

@@ -15,8 +15,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Heard, HeardWord
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard, HeardWord
 from routeraudio.emulators.kit.intake import Intake, open_intake
 from routeraudio.emulators.kit.prose import as_prose
 from routeraudio.emulators.kit.sound import Undecodable

@@ -12,9 +12,10 @@ answer no ping are borne.
 from collections.abc import Callable
 from typing import Final
 
-from routeraudio.emulators.kit.base import Admission, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
 from routeraudio.emulators.kit.hearing import Service
+from routeraudio.emulators.kit.request import Refusal, Request
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 from routeraudio.emulators.speechmatics.session import BROKEN_MESSAGE, Session, fail
 
 QUOTA: Final = 1000

@@ -10,8 +10,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 import trio
 
-from routeraudio.emulators.kit.base import Heard
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard
 from routeraudio.emulators.kit.intake import Intake, open_intake
 from routeraudio.emulators.kit.sound import Undecodable
 from routeraudio.emulators.speechmatics.request import BadRequest, Requested, read_changes, read_start

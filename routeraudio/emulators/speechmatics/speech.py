@@ -7,7 +7,7 @@ alone, each followed by a partial with what remains; ranges overlap, and `EndOfU
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from routeraudio.emulators.kit.base import Heard, HeardWord
+from routeraudio.emulators.kit.heard import Heard, HeardWord
 from routeraudio.emulators.kit.prose import as_prose
 from routeraudio.emulators.speechmatics.request import Config
 

@@ -19,11 +19,13 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from routeraudio.emulators.kit.base import Admission, Heard, Refusal, Request, any_key_but_bad
 from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.heard import Heard
 from routeraudio.emulators.kit.hearing import Service
 from routeraudio.emulators.kit.intake import Intake, open_intake
+from routeraudio.emulators.kit.request import Refusal, Request
 from routeraudio.emulators.kit.sound import RawFormat
+from routeraudio.emulators.kit.vendor import Admission, any_key_but_bad
 
 PATH: Final = "/stt/v3/stream"
 

@@ -1,51 +1,26 @@
 """AssemblyAI's turns: from `Turn` messages to partials, finals and turn ends."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from routeraudio.model.events import Event, Partial, TurnEnd, Word
-from routeraudio.model.events import Final as FinalText
+from routeraudio.model.events import Event
+from routeraudio.providers.assemblyai.messages import Turn, TurnWord
 from routeraudio.providers.assemblyai.request import ends_turns_twice, is_pro, says_noises
-from routeraudio.providers.timeline import Timeline
+from routeraudio.providers.timeline import Spoken
+from routeraudio.providers.transcript import Span, TranscriptBuilder
 
 _HEARTBEATS_HELD: Final = 2
 """A heartbeat comes every 5 s; the first one may have been on its way together with the formatted copy."""
 
-_NOT_A_WORD: Final = re.compile(r"\[[^\]]*\]")
-"""How `whisper-rt` writes an utterance without speech: `[Music]`, `[Silence]`."""
+_NOISE: Final = re.compile(r"\s*(?:\[[^\[\]]*\]\s*)+")
+"""How `whisper-rt` writes an utterance without speech: `[Music]`, `[ Silence] [ Silence]`. Nothing but that tells it:
+the vendor's own samples of speech have words with a confidence of 0.0 too."""
 
 _NOBODY: Final = frozenset({"PENDING", "UNKNOWN"})
 """Speakers that are not known yet, or never will be."""
-
-
-# Wire structs: https://www.assemblyai.com/docs/universal-streaming/message-sequence
-
-
-class TurnWord(msgspec.Struct, gc=False):
-    """One entry of `words`."""
-
-    text: str
-    start: float
-    end: float
-    """ms; whole, but a float takes any number without harm."""
-    word_is_final: bool = False
-    speaker: str | None = None
-    confidence: float | None = None
-
-
-class Turn(msgspec.Struct, tag="Turn"):
-    """One message."""
-
-    turn_order: int
-    end_of_turn: bool
-    transcript: str
-    turn_is_formatted: bool = False
-    words: list[TurnWord] = []
-    utterance: str | None = None
-    speaker_label: str | None = None
 
 
 class Turns:
@@ -56,26 +31,19 @@ class Turns:
 
     Args:
         punctuate: whether formatted turns were asked for.
-        partials: whether they are wanted.
     """
 
-    def __init__(self, line: Timeline, model: str, *, punctuate: bool, partials: bool) -> None:
-        self._line = line
+    def __init__(self, transcript: TranscriptBuilder, model: str, *, punctuate: bool) -> None:
+        self._transcript = transcript
         self._is_pro = is_pro(model)
         self._says_noises = says_noises(model)
         self._waits_for_copy = punctuate and ends_turns_twice(model)
-        self._wants_partials = partials
-        self._settled_ms = 0
-        """Session position up to which text is final; nothing later reaches back before it."""
-        self._is_open = False
-        """A turn was told a final of, and not its end."""
         self._order = -1
         self._is_told = True
         self._settled: Turn | None = None
         self._words: list[TurnWord] = []
         """The turn's last words: a final may come without any."""
         self._noise = ""
-        self._partial = ""
         self._heartbeats = 0
 
     def heard(self, turn: Turn) -> list[Event]:
@@ -113,20 +81,17 @@ class Turns:
         self._is_told = True
         text = turn.transcript or _joined(turn.words)
         # Words known from partials stand in for missing ones as positions, and as words where they read the same.
+        heard = turn.words or self._words
         has_words = bool(turn.words) or _joined(self._words) == text
-        words, start_ms, end_ms = self._placed(turn.words or self._words, turn)
-        self._settled_ms = end_ms
-        self._is_open = not turn.end_of_turn
-        final = FinalText(text, start_ms, end_ms, (tuple(words) or None) if has_words else None)
-        return [final, TurnEnd(end_ms)] if turn.end_of_turn else [final]
+        if has_words:
+            events = self._transcript.final(text, _spoken(heard, turn))
+        else:
+            events = self._transcript.final(text, span_s=_span_s(heard))
+        return [*events, *self._transcript.end_turn()] if turn.end_of_turn else events
 
     def end(self) -> list[Event]:
         """The last words, and the turn's end whether the vendor said so or not."""
-        events = self.last_words()
-        if self._is_open:
-            self._is_open = False
-            events.append(TurnEnd(self._settled_ms))
-        return events
+        return [*self.last_words(), *self._transcript.end_turn()]
 
     @property
     def _is_held(self) -> bool:
@@ -138,18 +103,16 @@ class Turns:
         self._settled = None
         self._words = []
         self._noise = ""
-        self._partial = ""
         self._heartbeats = 0
 
     def _is_noise(self, turn: Turn) -> bool:
         """Whether `whisper-rt` says what it heard instead of speech; of the same turn perhaps twice."""
         if not self._says_noises:
             return False
-        if _NOT_A_WORD.fullmatch(turn.utterance or ""):
+        if _NOISE.fullmatch(turn.utterance or "") or _NOISE.fullmatch(turn.transcript):
             self._noise = turn.transcript
             return True
-        is_repeated = bool(self._noise) and turn.transcript == self._noise
-        return is_repeated or (bool(turn.words) and all(word.confidence == 0.0 for word in turn.words))
+        return bool(self._noise) and turn.transcript == self._noise
 
     def _overheard(self, turn: Turn) -> Sequence[Event]:
         """The whole turn so far. Its speakers are guesses, where it has any."""
@@ -160,11 +123,8 @@ class Turns:
             self._settled = msgspec.structs.replace(turn, words=settled)
         text = turn.transcript if self._is_pro else _joined(turn.words)
         text = text or turn.transcript or _joined(turn.words)
-        if not text or text == self._partial or not self._wants_partials:
-            return ()
-        self._partial = text
-        words, start_ms, end_ms = self._placed(turn.words or self._words, None)
-        return (Partial(text, start_ms, end_ms, tuple(words) if turn.words else None),)
+        span_s = None if turn.words else _span_s(self._words)
+        return self._transcript.partial(text, _spoken(turn.words, None), span_s)
 
     def _ended(self, turn: Turn) -> Turn | None:
         """The final, or, where it comes without text (as one does behind `Terminate`), what was settled before it."""
@@ -172,23 +132,19 @@ class Turns:
             return turn
         return self._settled and msgspec.structs.replace(self._settled, end_of_turn=True)
 
-    def _placed(self, heard: Sequence[TurnWord], final: Turn | None) -> tuple[list[Word], int, int]:
-        """Words, start and end on the session's timeline; without words all that was sent since the last final."""
-        if not heard:
-            return [], *self._line.span(0.0, self._line.vendor_ms / 1000, from_ms=self._settled_ms)
-        words = []
-        start_ms = end_ms = self._settled_ms
-        for word in heard:
-            start_ms, word_end_ms = self._line.span(word.start / 1000, word.end / 1000, from_ms=start_ms)
-            end_ms = max(end_ms, word_end_ms)
-            words.append(Word(word.text, start_ms, word_end_ms, _speaker(word, final)))
-        return words, words[0].start_ms, end_ms
+
+def _spoken(words: Sequence[TurnWord], final: Turn | None) -> Iterator[Spoken]:
+    """Words on the vendor's clock. Speakers are those of a final; the turn's own where a word names none, which is
+    INFERRED."""
+    for word in words:
+        speaker = None if final is None else word.speaker or final.speaker_label
+        speaker = None if speaker in _NOBODY else speaker
+        yield word.text, word.start / 1000, word.end / 1000, speaker, word.confidence
 
 
-def _speaker(word: TurnWord, final: Turn | None) -> str | None:
-    """Of a word in a final; the turn's own where the word names none, which is INFERRED."""
-    speaker = None if final is None else word.speaker or final.speaker_label
-    return None if speaker in _NOBODY else speaker
+def _span_s(words: Sequence[TurnWord]) -> Span | None:
+    """Where words stand; None: there are none."""
+    return (words[0].start / 1000, max(word.end for word in words) / 1000) if words else None
 
 
 def _joined(words: Sequence[TurnWord]) -> str:

@@ -1,23 +1,21 @@
 """What Deepgram's two protocols do alike: host, key, refusals, closes, ticks.
 
-`deepgram` (v1) and `deepgram_flux` (v2) fill in the parameters, the messages, and what a quiet line needs.
-
-Documentation: https://developers.deepgram.com (2026-11), Python SDK 7.16.0.
+`nova` (v1) and `flux` (v2) fill in the parameters, the messages, and what a quiet line needs.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from routeraudio.model.audio import AudioFormat
-from routeraudio.model.errors import ClientFault, CloseCode, Fault
-from routeraudio.model.events import Event, Finished
+from routeraudio.model.errors import CloseCode
+from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import decoding
-from routeraudio.providers.base import AdapterConfig, Capabilities, Credential, Dial, key_header, refusal
+from routeraudio.providers.base import AdapterConfig, Capabilities, Credential, Dial, key_header
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unsupported_language
 from routeraudio.providers.models import Model, Models, is_detection, load, spelled
@@ -29,14 +27,27 @@ CLOSE_STREAM: Final = '{"type":"CloseStream"}'
 
 Parameters = Sequence[tuple[str, str]]
 
+Said = TypeVar("Said")
 
-class DeepgramConnection(Connection):
+
+class _Refusal(msgspec.Struct):
+    err_code: str = ""
+    err_msg: str = ""
+
+
+class DeepgramConnection(Connection[Said]):
     """What v1 and Flux do alike."""
 
+    title = TITLE
+    _refusal = staticmethod(
+        decoding.refusal_reader(_Refusal, lambda its: decoding.colon_joined(its.err_code, its.err_msg))
+    )
     _path: str
 
-    def __init__(self, config: AdapterConfig, capabilities: Capabilities) -> None:
-        super().__init__(config, target(config.options, capabilities))
+    def __init__(
+        self, config: AdapterConfig, capabilities: Capabilities, silence_ms_max: int | None = None
+    ) -> None:
+        super().__init__(config, target(config.options, capabilities), silence_ms_max=silence_ms_max)
         self._model = config.options.model or models().default_model
 
     # What the protocols fill in.
@@ -44,10 +55,6 @@ class DeepgramConnection(Connection):
     @abstractmethod
     def _parameters(self) -> Parameters:
         """Query parameters, always in the same order."""
-
-    @abstractmethod
-    def _quiet(self) -> Sequence[Message]:
-        """What a line needs that was quiet for `_quiet_ticks` whole intervals, at least one."""
 
     @property
     def _has_unsettled(self) -> bool:
@@ -62,48 +69,19 @@ class DeepgramConnection(Connection):
             headers=_authorization(self._config.credential),
         )
 
-    def refused(self, status: int, body: bytes) -> Fault:
-        return refusal(
-            TITLE,
-            status,
-            credential=self._config.credential,
-            words=_refusal_words(body, self._config.credential),
-        )
-
     def audio(self, chunk: bytes) -> Sequence[Message]:
-        assert not self._is_finishing, "audio after finish()"
-        if not chunk:
-            return ()  # an empty binary message ends a v1 stream
-        self._line.sent(len(chunk))
-        self._quiet_ticks = -1
-        return (chunk,)
+        return super().audio(chunk) if chunk else ()  # an empty binary message ends a v1 stream
 
     def _finish(self) -> Sequence[Message]:
         return (CLOSE_STREAM,)
 
     def _closed(self, code: int | None, reason: str) -> Sequence[Event]:
-        is_complete = self._is_finishing and code in decoding.CLOSES_CLEAN and not self._has_unsettled
-        return self._end() if is_complete else self._fail(self._closing(code, reason))
-
-    def _ticked(self) -> Sequence[Message]:
-        return self._quiet() if self._quiet_ticks > 0 else ()
-
-    def _end(self) -> list[Event]:
-        events = [*self._last_words(), Finished()]
-        self._is_over = True
-        return events
-
-    def _closing(self, code: int | None, reason: str) -> Fault:
-        is_clients_audio = self._audio_format == self._options.audio
-        if code == CloseCode.POLICY and "DATA-0000" in reason and is_clients_audio:
-            # "The payload cannot be decoded as audio", and it went through here untouched.
-            return ClientFault(
-                f"{TITLE} cannot decode the audio as {self._audio_format}; check `encoding`",
-                code="audio_error",
-                close_code=CloseCode.UNSUPPORTED_DATA,
-                parameter="encoding",
-            )
-        return decoding.closing(TITLE, code, reason, credential=self._config.credential)
+        if self._is_finishing and code in decoding.CLOSES_CLEAN and not self._has_unsettled:
+            return self._end()
+        if code == CloseCode.POLICY and "DATA-0000" in reason and self._untouched is not None:
+            # "The payload cannot be decoded as audio"
+            return self._fail(self._faults.undecodable(self._untouched))
+        return super()._closed(code, reason)
 
 
 def target(options: Options, capabilities: Capabilities) -> AudioFormat:
@@ -144,23 +122,6 @@ def spelled_language(model: str, language: str) -> str:
     if found is None:
         raise unsupported_language(TITLE, models(), row, language)
     return found
-
-
-class _Refusal(msgspec.Struct):
-    err_code: str = ""
-    err_msg: str = ""
-
-
-_REFUSAL_DECODER: Final = msgspec.json.Decoder(_Refusal)
-
-
-def _refusal_words(body: bytes, credential: Credential | None) -> str:
-    """What Deepgram's refusal says, e.g. `INVALID_AUTH: Invalid credentials.`; empty if it cannot be read."""
-    try:
-        refusal = _REFUSAL_DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return ""  # a proxy's HTML page, for example: the HTTP status says enough
-    return decoding.words(": ".join(part for part in (refusal.err_code, refusal.err_msg) if part), credential)
 
 
 def _authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:

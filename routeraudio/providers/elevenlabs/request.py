@@ -5,10 +5,11 @@ from typing import Final
 
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Capabilities
+from routeraudio.providers.base import Capabilities, Credential, header_secret
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
-from routeraudio.providers.elevenlabs.messages import TITLE
 from routeraudio.providers.models import Models, is_detection, load, spelled
+
+TITLE: Final = "ElevenLabs"
 
 CAPABILITIES: Final = Capabilities(
     encodings=("pcm_s16le",), sample_rates=(8000, 16000, 22050, 24000, 44100, 48000)
@@ -19,6 +20,8 @@ MULAW_CAPABILITIES: Final = Capabilities(encodings=("pcm_mulaw",), sample_rates=
 
 _SILENCE_MS: Final = (300, 3000)
 """What `vad_silence_threshold_secs` may be."""
+
+_TOKEN_PREFIX: Final = "sutkn_"  # noqa: S105  (how every single-use token begins, seen)
 
 _MODEL_NAME: Final = re.compile(r"scribe_[a-z0-9_]{1,64}")
 _MODELS_BATCH: Final = re.compile(r"scribe_v\d+(_experimental)?")
@@ -48,6 +51,22 @@ def parameters(options: Options, audio: AudioFormat) -> list[tuple[str, str]]:
         query.append(("language_code", _language_code(options.language)))
     query.append(("include_timestamps", "true"))
     return query
+
+
+def authentication(
+    credential: Credential | None,
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Headers and query: a key goes into a header, a single-use token into the query, never both.
+
+    Raises:
+        ClientFault: the key cannot stand in a header.
+    """
+    if credential is None:
+        return (), ()
+    secret = header_secret(credential, TITLE)
+    if secret.startswith(_TOKEN_PREFIX):
+        return (), (("token", secret),)
+    return (("xi-api-key", secret),), ()
 
 
 def models() -> Models:

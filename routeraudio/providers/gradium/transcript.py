@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from routeraudio.model.events import Event, Partial, TurnEnd, Word
-from routeraudio.model.events import Final as FinalText
-from routeraudio.model.options import Options
+from routeraudio.model.events import Event, Word
+from routeraudio.providers.gradium.messages import Reading
 from routeraudio.providers.timeline import Timeline, milliseconds
+from routeraudio.providers.transcript import TranscriptBuilder, is_too_long
 
 STEP_MS: Final = 80
 """The model's frame, and the distance of `step` messages."""
@@ -52,12 +52,6 @@ _BACKLOG_MS: Final = 800
 """A vendor that is further behind than this is not flushed at a turn's end: the flush would cut what was sent since,
 and the text comes by itself. INFERRED; a live client's backlog is a chunk and a round trip."""
 
-_UTTERANCE_MS_MAX: Final = 30_000
-"""An utterance is closed after this much audio: a reading that never becomes inactive has noise behind the voice."""
-
-_UTTERANCE_CHARACTERS_MAX: Final = 4000
-"""The same bound in memory: 30 s of fast speech have 700."""
-
 
 class Fragment(msgspec.Struct):
     """A `text`, placed on the session's timeline."""
@@ -67,13 +61,6 @@ class Fragment(msgspec.Struct):
     start_ms: int
     end_ms: int | None = None
     """Until `end_text` says it, the next fragment's start counts."""
-
-
-class Reading(msgspec.Struct, gc=False):
-    """The vendor's prediction that nobody will speak during the next seconds."""
-
-    horizon_s: float
-    inactivity_prob: float
 
 
 class Ending(msgspec.Struct):
@@ -90,21 +77,19 @@ class Ending(msgspec.Struct):
 class Turns:
     """What one connection's vendor says, as utterances and turns.
 
-    An *utterance* is the fragments not yet reported, at most one `Final`. A *turn* is open from its first fragment
-    until the vendor's readings stay inactive; it has several utterances only when one was cut by the client or by its
-    bound.
+    An *utterance* is the fragments not yet reported, at most one `Final`. A *turn* lasts until the vendor's readings
+    stay inactive; it has several utterances only when one was cut by the client or by its bound.
 
     Args:
-        line: counts what the connection is sent; maps the vendor's positions to the session's.
+        endpointing_ms: the silence that the client wants for the end of a turn.
+        line: counts what the connection is sent; maps the vendor's positions to the connection's.
     """
 
-    def __init__(self, options: Options, line: Timeline) -> None:
-        self._options = options
+    def __init__(self, endpointing_ms: int, line: Timeline, transcript: TranscriptBuilder) -> None:
+        self._endpointing_ms = endpointing_ms
         self._line = line
-        self._settled_ms = 0
+        self._transcript = transcript
         self._fragments: list[Fragment] = []
-        self._last_text: tuple[str, float, int | None] | None = None
-        self._is_open = False
         self._ending: Ending | None = None
         self._flush_id = 0
         self._delay_frames = _DELAY_FRAMES
@@ -123,21 +108,17 @@ class Turns:
     def text(self, text: str, start_s: float, stream_id: int | None) -> list[Event]:
         """A fragment, never revised: the open utterance grows, or a new one begins with it."""
         spoken = text.strip()
-        if not spoken or self._last_text == (text, start_s, stream_id):
+        if not spoken or self._transcript.is_repeated((text, start_s, stream_id)):
             return []
-        self._last_text = (text, start_s, stream_id)
         events: list[Event] = []
         if self._ending is not None and milliseconds(start_s) >= self._ending.at_ms:
             events += self._close(self._ending)
         elif self._is_too_long():
             events += self.final()
-        from_ms = self._fragments[-1].start_ms if self._fragments else self._settled_ms
+        from_ms = self._fragments[-1].start_ms if self._fragments else self._transcript.settled_ms
         start_ms = max(self._line.session_ms(start_s), from_ms)
         self._fragments.append(Fragment(spoken, stream_id, start_ms))
-        self._is_open = True
-        if self._options.partial_results:
-            events.append(Partial(*self._segment()))
-        return events
+        return [*events, *self._transcript.partial_at(*self._segment())]
 
     def end_text(self, stop_s: float, stream_id: int | None) -> None:
         """A fragment's end, in order per stream. A late one must not end a fragment that had not begun then."""
@@ -155,7 +136,7 @@ class Turns:
             return self._close(self._ending) if self.heard_ms >= self._ending.until_ms else []
         if self.heard_ms < self._unreliable_until_ms or not readings:
             return []
-        is_inactive = _nearest(readings, self._options.endpointing_ms) >= _INACTIVE
+        is_inactive = _nearest(readings, self._endpointing_ms) >= _INACTIVE
         self._inactive_steps = self._inactive_steps + 1 if is_inactive else 0
         # Text is what tells a turn: readings are low before the first sound too.
         if self._inactive_steps >= self._inactive_steps_min and self._is_open:
@@ -178,19 +159,18 @@ class Turns:
         """Close the open utterance: all its text is final."""
         if not self._fragments:
             return []
-        final = FinalText(*self._segment())
-        self._settled_ms = final.end_ms
+        events = self._transcript.final_at(*self._segment())
         self._fragments.clear()
-        return [final]
+        return events
 
     def end(self) -> list[Event]:
         """Close the open utterance and the turn."""
-        return [*self.final(), *self._turn_end()]
+        return [*self.final(), *self._transcript.end_turn()]
 
     def _end_turn(self) -> list[Event]:
         """The speaker has ended: ask for the rest, where there is text whose last words may be missing."""
         if not self._fragments:
-            return self._turn_end()
+            return self._transcript.end_turn()
         self._begin_to_end(self.heard_ms, ends_turn=True)
         if self._line.vendor_ms - self.heard_ms <= _BACKLOG_MS:
             self.flush_due = self._flush_id
@@ -209,16 +189,15 @@ class Turns:
         self._unreliable_until_ms = self.heard_ms + _UNRELIABLE_MS
         return self.end() if ending.ends_turn else self.final()
 
-    def _turn_end(self) -> list[Event]:
-        if not self._is_open:
-            return []
-        self._is_open = False
-        return [TurnEnd(self._settled_ms)]
+    @property
+    def _is_open(self) -> bool:
+        """Whether there is text whose turn has not ended."""
+        return bool(self._fragments) or self._transcript.turn_start_ms is not None
 
     @property
     def _inactive_steps_min(self) -> int:
         """How long a reading must stay inactive. It speaks of audio that the model's delay has let pass already."""
-        return max(-(-self._options.endpointing_ms // STEP_MS) - self._delay_frames, 1)
+        return max(-(-self._endpointing_ms // STEP_MS) - self._delay_frames, 1)
 
     def _segment(self) -> tuple[str, int, int, tuple[Word, ...]]:
         """Text, start, end and words of the open utterance."""
@@ -229,10 +208,8 @@ class Turns:
         return text, words[0].start_ms, max(word.end_ms for word in words), tuple(words)
 
     def _is_too_long(self) -> bool:
-        return bool(self._fragments) and (
-            self._fragments[-1].start_ms - self._fragments[0].start_ms >= _UTTERANCE_MS_MAX
-            or sum(len(fragment.text) for fragment in self._fragments) >= _UTTERANCE_CHARACTERS_MAX
-        )
+        length_ms = self._fragments[-1].start_ms - self._fragments[0].start_ms if self._fragments else 0
+        return is_too_long(length_ms, sum(len(fragment.text) for fragment in self._fragments))
 
 
 def _word(fragment: Fragment, following: Fragment) -> Word:

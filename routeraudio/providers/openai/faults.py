@@ -6,11 +6,9 @@ after the upgrade: close 3000 with the reason `invalid_request_error.invalid_api
 
 from typing import Final
 
-from routeraudio.model.errors import Fault, UpstreamFault, unauthorized
-from routeraudio.providers import decoding
-from routeraudio.providers.base import Credential, refusal
+from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.providers.faults import Faults
 from routeraudio.providers.openai import messages as vendor
-from routeraudio.providers.openai.request import TITLE
 
 COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 """The one error that does no harm: less than 100 ms to commit."""
@@ -33,37 +31,27 @@ def is_fatal(problem: vendor.Problem) -> bool:
     return problem.event_id is not None or bool({problem.code, problem.type} & _FATAL)
 
 
-def http(status: int, body: bytes, credential: Credential | None) -> Fault:
+def http(faults: Faults, status: int, body: bytes) -> Fault:
     """An HTTP answer other than 101."""
     problem = vendor.refusal(body)
-    fault = refusal(
-        TITLE, status, credential=credential, words=decoding.words(problem.message or "", credential)
-    )
+    fault = faults.refused(status, problem.message or "")
     if isinstance(fault, UpstreamFault) and problem.code in _QUOTA:
         fault.is_retryable = False  # a 429 like any other, but waiting brings no credit
     return fault
 
 
-def error(problem: vendor.Problem, credential: Credential | None) -> Fault:
+def error(faults: Faults, problem: vendor.Problem) -> Fault:
     """A fatal `error` event."""
     kinds = {problem.code, problem.type}
-    if kinds & _KEY_REFUSED:
-        return _key_refused(problem.message or "", credential)
-    words = decoding.words(problem.message or problem.code or "no reason given", credential)
-    is_retryable = bool(kinds & _RETRYABLE) and not kinds & _QUOTA
-    return UpstreamFault(f"{TITLE} reported an error: {words}", is_retryable=is_retryable)
+    return faults.reported(
+        problem.message or problem.code or "",
+        is_about_key=bool(kinds & _KEY_REFUSED),
+        is_retryable=bool(kinds & _RETRYABLE) and not kinds & (_QUOTA | _KEY_REFUSED),
+    )
 
 
-def close(code: int | None, reason: str, credential: Credential | None) -> Fault:
+def close(faults: Faults, code: int | None, reason: str) -> Fault:
     """A close before all was said."""
     if code == _KEY_REFUSED_CLOSE:
-        return _key_refused(reason, credential)
-    return decoding.closing(TITLE, code, reason, credential=credential)
-
-
-def _key_refused(reason: str, credential: Credential | None) -> Fault:
-    words = decoding.words(reason, credential).rstrip(".")
-    refused = f"{TITLE} refused the API key" + (f": {words}" if words else "")
-    if credential is not None and credential.is_clients_own:
-        return unauthorized(f"{refused}; check the key you sent")
-    return UpstreamFault(refused)
+        return faults.reported(reason, is_about_key=True)
+    return faults.closed(code, reason)

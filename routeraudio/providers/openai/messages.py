@@ -141,8 +141,6 @@ Said = (
     | RateLimits
 )
 
-DECODER: Final[msgspec.json.Decoder[Said]] = msgspec.json.Decoder(Said)
-
 
 class _Refusal(msgspec.Struct):
     error: Problem

@@ -36,6 +36,7 @@ class Token(msgspec.Struct, gc=False):
     speaker: str | int | None = None
     """Documented as a string; integrations tolerate numbers."""
     language: str | None = None
+    confidence: float | None = None
     translation_status: str | None = None
 
     @property
@@ -87,6 +88,14 @@ class Group:
         """As the first token says, once it is final; before, it is a guess."""
         first = self.tokens[0]
         return str(first.speaker) if first.is_final and first.speaker is not None else None
+
+    @property
+    def confidence(self) -> float | None:
+        """A word is as sure as its least sure piece."""
+        first, *more = self.tokens
+        if not more:
+            return first.confidence
+        return min((token.confidence for token in self.tokens if token.confidence is not None), default=None)
 
 
 def group(tokens: Sequence[Token], hint: str | None) -> list[Group]:

@@ -14,6 +14,7 @@ class Alternative(msgspec.Struct, gc=False):
 
     content: str
     speaker: str | None = None
+    confidence: float | None = None
 
 
 class Result(msgspec.Struct):
@@ -79,13 +80,14 @@ class Utterance:
             if result.type == "punctuation":
                 self._add_mark(content, result.attaches_to)
             else:
-                self._add_word(result, content, spoken.speaker if has_speakers else None)
+                self._add_word(result, content, spoken, has_speakers=has_speakers)
         if not has_content and (text := span.transcript.strip()):
             self._add_text(text, span.start_time, span.end_time)
 
-    def _add_word(self, result: Result, content: str, speaker: str | None) -> None:
+    def _add_word(self, result: Result, content: str, spoken: Alternative, *, has_speakers: bool) -> None:
         start_ms, end_ms = self._add_text(content, result.start_time, result.end_time)
-        self.words.append(Word(self._prefix + content, start_ms, end_ms, speaker))
+        speaker = spoken.speaker if has_speakers else None
+        self.words.append(Word(self._prefix + content, start_ms, end_ms, speaker, spoken.confidence))
         self._prefix = ""
 
     def _add_text(self, text: str, start_s: float, end_s: float) -> tuple[int, int]:
@@ -108,6 +110,6 @@ class Utterance:
         self._is_glued = attaches_to in ("next", "both")
         if to_previous and self.words:
             word = self.words[-1]
-            self.words[-1] = Word(word.text + mark, word.start_ms, word.end_ms, word.speaker)
+            self.words[-1] = Word(word.text + mark, word.start_ms, word.end_ms, word.speaker, word.confidence)
         elif self._is_glued:
             self._prefix += mark

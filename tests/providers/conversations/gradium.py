@@ -62,6 +62,15 @@ def error(message: str, code: int) -> str:
 
 END_OF_STREAM = '{"type":"end_of_stream"}'
 
+
+def while_listening(number: int) -> tuple[str, ...]:
+    """A reading for every step; the one word of the clip comes in the middle of it."""
+    if not number:
+        return (ready(),)
+    reading = step(number * 0.08, 0.9 if number > 31 else 0.1)
+    return (reading, text("forward", 0.9)) if number == 21 else (reading,)
+
+
 TWO_TURNS = Conversation(
     title="default",
     options=Options(provider="gradium", audio=PCM_16K, partial_results=True),
@@ -106,6 +115,7 @@ TWO_TURNS = Conversation(
     ),
     finals=("Good morning, everyone. Yes.", "How are you?", "Fine then."),
     turn_ends=3,
+    while_listening=while_listening,
     unknown='{"type":"mood","value":"cheerful","start_s":1.5}',
     wraps_audio=True,
 )

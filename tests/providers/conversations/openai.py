@@ -117,6 +117,7 @@ LIVE = Conversation(
     ),
     finals=("Good morning, everyone.", "How are you?", "I think so."),
     turn_ends=1,
+    while_listening=lambda number: () if number else (session(),),
     unknown='{"type":"input_audio_buffer.applause","event_id":"event_9","audio_start_ms":10}',
     wraps_audio=True,
 )

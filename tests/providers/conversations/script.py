@@ -1,5 +1,7 @@
 """How a conversation with a vendor is written down."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from routeraudio.model.options import Options
@@ -50,6 +52,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     has_partials: bool = True
     unknown: str
     """A message of a type that the vendor may add one day."""
+    while_listening: Callable[[int], tuple[str, ...]] = lambda _: ()
+    """What the vendor says before the n-th 80 ms of a clip in which somebody speaks for 2.4 s, beginning with its
+    readiness; for vendors whose utterances we end."""
     wraps_audio: bool = False
     """Whether audio travels inside text messages rather than as it is."""
     ends_empty: bool = False

@@ -1,0 +1,76 @@
+"""One connection to the local engine; what is odd about it stands in the package's docstring."""
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.model.events import Event, Usage
+from routeraudio.model.message import Message
+from routeraudio.providers import decoding
+from routeraudio.providers.base import AdapterConfig, Dial
+from routeraudio.providers.base_adapter import Connection
+from routeraudio.providers.local.messages import Done, Error, Heard, Partial, Ready, Said
+from routeraudio.providers.local.messages import Final as FinalText
+from routeraudio.providers.local.request import TITLE, target
+from routeraudio.providers.timeline import Spoken
+from routeraudio.providers.transcript import Span
+
+FINALIZE: Final = '{"type":"finalize"}'
+FINISH: Final = '{"type":"finish"}'
+
+_ERRORS_RETRYABLE: Final = frozenset({"engine_full", "engine_failed"})
+"""The others are about what we sent, and would come again."""
+
+
+class Local(Connection[Said]):
+    """One connection to the engine."""
+
+    title = TITLE
+    _decoder = msgspec.json.Decoder(Said)
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__(config, target(config.options))
+
+    def dial(self) -> Dial:
+        options = self._config.options
+        parameters = (
+            ("sample_rate", str(PCM_16K_MONO.sample_rate)),
+            ("partials", "true" if options.partial_results else "false"),
+            ("endpointing_ms", str(options.endpointing_ms)),
+        )
+        return Dial(decoding.url(self._config.url, "/v1/recognise", parameters))
+
+    def finalize(self) -> Sequence[Message]:
+        return () if self._is_finishing else (FINALIZE,)
+
+    def _finish(self) -> Sequence[Message]:
+        return (FINISH,)
+
+    def _said(self, said: Said) -> Sequence[Event]:
+        match said:
+            case Ready(id):
+                return self._ready(id)
+            case Partial():
+                return self._transcript.partial(said.text, _spoken(said), _span_s(said))
+            case FinalText():
+                return self._transcript.final(said.text, _spoken(said), _span_s(said))
+            case Done(audio_ms):
+                return self._ended(Usage(audio_ms))
+            case Error(code, message):
+                return self._fail(self._faults.reported(message, is_retryable=code in _ERRORS_RETRYABLE))
+            case unread:
+                assert_never(unread)
+
+    def _last_turn(self) -> list[Event]:
+        # The engine tells no turns. A partial is nothing to keep: the second pass may hear something else.
+        return []
+
+
+def _spoken(heard: Heard) -> list[Spoken]:
+    return [(word.text, word.start_ms / 1000, word.end_ms / 1000, None, None) for word in heard.words]
+
+
+def _span_s(heard: Heard) -> Span:
+    return heard.start_ms / 1000, heard.end_ms / 1000

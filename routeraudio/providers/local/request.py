@@ -1,0 +1,34 @@
+"""What can be asked of the local engine: its one model, in its one language."""
+
+from typing import Final
+
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.options import Options
+from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.models import Models, load, speaks
+
+TITLE: Final = "the local engine"
+
+
+def target(_options: Options) -> AudioFormat:
+    """What the engine is sent, whatever the client sends."""
+    return PCM_16K_MONO
+
+
+def models() -> Models:
+    """The engine's model."""
+    return load("local")
+
+
+def check(options: Options) -> None:
+    """Refuse what the engine cannot do. Whoever leaves the language open gets English; `diarize` is left out.
+
+    Raises:
+        ClientFault: another model or language.
+    """
+    known = models()
+    row = known.find(known.chosen(options.model, options.language))
+    if row is None:
+        raise unknown_model(TITLE, known, options.model or "")
+    if not speaks(row, options.language):
+        raise unsupported_language(TITLE, known, row, options.language)
