@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from routeraudio.emulators.catalog import EMULATORS
-from tests.emulators.conftest import SDKS
+from tests.emulators.sdk_rows import SDKS
 
 
 def test_every_provider_has_a_row() -> None:
