@@ -9,9 +9,8 @@ import pytest
 
 from tests.emulators.sdk_rows import pytest_terminal_summary
 
-__all__ = [
-    "pytest_terminal_summary"
-]  # a hook: here, because the process that shares out the tests reads only this file
+__all__ = ["pytest_terminal_summary"]
+"""A hook, which stands here because the process that shares out the tests reads no other file."""
 
 # A deadline per example measures the machine, not the code.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=50, derandomize=True)

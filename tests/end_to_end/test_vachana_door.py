@@ -24,7 +24,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
-from .conftest import AUDIO, PATIENCE_S, WORDS, rest, run_python
+from .router import AUDIO, PATIENCE_S, WORDS, rest, run_python
 
 pytestmark = pytest.mark.sdk
 
