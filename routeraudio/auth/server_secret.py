@@ -11,6 +11,7 @@ from routeraudio.config.schema import Config, store_url
 from routeraudio.config.state import database_file, is_in_memory, make_folder
 from routeraudio.model.errors import ConfigFault
 from routeraudio.policy.secrets import Secrets, ServerSecret, parse
+from routeraudio.store.contract import Store
 
 SECRET_RANDOM_BYTES: Final = 48
 """64 characters of base64."""
@@ -37,6 +38,21 @@ def open_secrets(config: Config) -> Secrets:
             "put 32 random characters or more into a file, and the same file on every node"
         )
     return Secrets(_kept(Path(f"{file}.secret")))
+
+
+def check_secret(store: Store, secrets: Secrets) -> None:
+    """Refuse to work on a database whose keys were made with another secret: every one of them would be unknown.
+
+    Raises:
+        ConfigFault: saying what to do.
+        StoreUnavailable: the database does not answer.
+    """
+    if not store.adopt_secret(secrets.fingerprints):
+        raise ConfigFault(
+            f"the router keys in {store.name} were made with another server secret (access.token_secret_file, or the "
+            f"file DATABASE.secret beside an SQLite database), and would all be unknown; put back the secret that "
+            f"was in use, or add it as a further line"
+        )
 
 
 def _kept(path: Path) -> tuple[ServerSecret, ...]:

@@ -1,9 +1,9 @@
-"""What the commands of administration share: the store of a configuration, whether or not a daemon runs on it."""
+"""The store of a configuration, for administration commands, whether or not a daemon runs on it."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.engine import make_url
 
 from routeraudio.auth.key_admin import KeyAdmin, NoSuchKey
-from routeraudio.auth.server_secret import open_secrets
+from routeraudio.auth.server_secret import check_secret, open_secrets
 from routeraudio.commands.check_config import checked
 from routeraudio.commands.errors import Trouble, usage
 from routeraudio.config.running import State, find_state, hand_over
@@ -21,12 +21,12 @@ from routeraudio.config.state import database_file, is_in_memory
 from routeraudio.model.errors import ConfigFault, Fault
 from routeraudio.policy.secrets import Secrets
 from routeraudio.store.contract import NewerSchema, Store, StoreUnavailable
-from routeraudio.store.selection import open_shelf
+from routeraudio.store.selection import open_configured_store
 
 ACTOR: Final = "cli"
 
 
-class Desk(msgspec.Struct, frozen=True):
+class AdminStore(msgspec.Struct, frozen=True):
     """An open store, and what is needed to work on it."""
 
     config: Config
@@ -40,25 +40,25 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def open_desk(config: Path | None) -> Iterator[Desk]:
+def open_admin_store(config: Path | None) -> Iterator[AdminStore]:
     """The store that the daemon of this configuration uses; says on standard error which one that is.
 
     Raises:
         Trouble: whatever goes wrong in the block that a person can do something about.
     """
-    service = find_state(config, os.environ, is_root=os.geteuid() == 0)
-    environ = os.environ if service is None else {**os.environ, "STATE_DIRECTORY": str(service.folder)}
+    service, environ = service_of(config)
     loaded = checked(config, environ)
     url = store_url(loaded.store)
     if is_in_memory(url):
         raise usage("store.url: this store is in the daemon's memory, where no command can reach it")
     try:
         secrets = open_secrets(loaded)
-        store = open_shelf(loaded)
+        store = open_configured_store(loaded)
         _say_where(url, service)
         try:
             store.migrate()
-            yield Desk(loaded, secrets, store)
+            check_secret(store, secrets)
+            yield AdminStore(loaded, secrets, store)
         finally:
             store.close()
             if service is not None and service.folder.is_dir() and database_file(url) is not None:
@@ -69,6 +69,12 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
         raise usage("there is no key of that id; routeraudio keys list shows all") from None
     except StoreUnavailable as fault:
         raise Trouble(str(fault)) from None
+
+
+def service_of(config: Path | None) -> tuple[State | None, Mapping[str, str]]:
+    """The service that uses this configuration, if one does, and the environment to read the file with."""
+    service = find_state(config, os.environ, is_root=os.geteuid() == 0)
+    return service, os.environ if service is None else {**os.environ, "STATE_DIRECTORY": str(service.folder)}
 
 
 def _say_where(url: str, service: State | None) -> None:

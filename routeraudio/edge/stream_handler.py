@@ -137,9 +137,7 @@ class StreamHandler:
             options = msgspec.structs.replace(options, model=route.default_model)
         options = entry.fit(options)
         route.entry.check(options)
-        # An adapter without a credential is never dialled; it only tells what it would want to be sent.
-        target = route.entry.adapter(AdapterConfig(options=options, url=route.entry.default_url)).audio_format
-        audio_catalog.check(options.audio, target)
+        audio_catalog.check(options.audio, route.entry.audio_format(options))
         return options, route
 
     async def _refusal(

@@ -17,7 +17,7 @@ from routeraudio.model.errors import (
 )
 from routeraudio.providers import decoding
 from routeraudio.providers.base import Credential, Entry
-from routeraudio.providers.passages import PASSAGES
+from routeraudio.providers.catalog import PROVIDERS
 
 CAPACITY_REACHED: Final = 16
 """memories.ai's status for a stream too many (seed, section 5)."""
@@ -46,7 +46,7 @@ def status(fault: Fault) -> int:
 
 def refusal(call: Call, status: int, message: str) -> tuple[str, bytes]:
     """Media type and body of an HTTP refusal: the vendor's at its own paths, else memories.ai's."""
-    if not call.is_general and call.provider in PASSAGES:
+    if not call.is_general and call.provider in PROVIDERS:
         return call.passage.refusal_type, call.passage.refusal(status, message)
     # Its stream pages say `message` where all its others say `msg`.
     body: dict[str, object] = {"code": status, "msg": message, "message": message, "data": None}

@@ -43,7 +43,7 @@ from routeraudio.policy import tokens
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import PREFIX
 from routeraudio.providers.base import Credential, Entry
-from routeraudio.providers.passages import PASSAGES
+from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.routes import Route
 from routeraudio.session.credit import Credit
 from routeraudio.transport.bytestream import ByteStream
@@ -161,7 +161,7 @@ class GatewayHandler:
 
     async def _serve(self, stream: ByteStream, head: Head, call_: GatewayCall) -> None:
         call = call_.call
-        if call.provider not in PASSAGES:
+        if call.provider not in PROVIDERS:
             await self._judge(call_)
         elif call.sends_key_later:
             await self._serve_late(stream, self._answer(head, call), head, call_)
@@ -239,7 +239,7 @@ class GatewayHandler:
         problem = call_.call.problem
         assert problem is not None
         last: Fault | None = None
-        for name in PASSAGES:
+        for name in PROVIDERS:
             # A key that may use one provider and not another is good: only one that may use none is not.
             known = msgspec.structs.replace(call_.call, provider=name)
             try:

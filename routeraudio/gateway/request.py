@@ -21,7 +21,6 @@ from routeraudio.dialects.base import Request
 from routeraudio.providers.base import Credential, Dial
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.providers.native import Handshake, NativeProtocol
-from routeraudio.providers.passages import PASSAGES
 
 GENERAL_PATHS: Final = ("/serve/ws/v2/audio-stream", "/v1/audio-stream")
 VENDOR_PATHS: Final = "/gateway/"
@@ -107,7 +106,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def passage(self) -> NativeProtocol:
         """Of the provider asked for, which must be one of ours."""
-        return PASSAGES[self.provider]
+        return PROVIDERS[self.provider].native
 
     @property
     def handshake(self) -> Handshake:
@@ -143,7 +142,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CHARGED_BY: Final = ("encoding", "sample_rate", "channels", "audio_format")
-"""Parameters that say how many bytes a second has, with one vendor or another (`providers.passages`)."""
+"""Parameters that say how many bytes a second has, with one vendor or another (each vendor's `native`)."""
 
 # What a request asks for.
 
@@ -163,7 +162,7 @@ def read(request: Request) -> Call:
     if is_general:
         provider = next((_value(piece) for piece in pieces if _name(piece) == "provider"), "")
         pieces = tuple(piece for piece in pieces if _name(piece) != "provider")
-        path = PASSAGES[provider].default_path if provider in PASSAGES else ""
+        path = PROVIDERS[provider].native.default_path if provider in PROVIDERS else ""
     else:
         provider, _, rest = request.path.removeprefix(VENDOR_PATHS).partition("/")
         path = f"/{rest}"
@@ -180,11 +179,11 @@ def read(request: Request) -> Call:
 
 
 def _problem(request: Request, is_general: bool, provider: str, path: str) -> Problem | None:
-    if provider not in PASSAGES:
+    if provider not in PROVIDERS:
         # 400 as memories.ai documents; a path that nobody serves is 404 everywhere.
         status = 400 if is_general else 404
-        return Problem(status, f"provider: expected one of {', '.join(PASSAGES)}")
-    passage = PASSAGES[provider]
+        return Problem(status, f"provider: expected one of {', '.join(PROVIDERS)}")
+    passage = PROVIDERS[provider].native
     if passage.paths.fullmatch(path) is None:
         return Problem(404, f"{PROVIDERS[provider].title} serves no transcription at this path")
     if "#" in request.query:
@@ -197,7 +196,7 @@ def _problem(request: Request, is_general: bool, provider: str, path: str) -> Pr
 
 def _ambiguity(pieces: Sequence[str], provider: str) -> Problem | None:
     """What is allowed and charged depends on these; which of two counts, or in which case, is the vendor's secret."""
-    for name in (PASSAGES[provider].model_parameter, *CHARGED_BY):
+    for name in (PROVIDERS[provider].native.model_parameter, *CHARGED_BY):
         alike = [piece for piece in pieces if _name(piece) == name]
         if any(unquote_plus(piece.partition("=")[0]) != name for piece in alike):
             return Problem(400, f"parameter {name}: write it in lower case")

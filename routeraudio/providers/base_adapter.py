@@ -21,7 +21,7 @@ class Connection(ABC):
         self._config = config
         self._options = config.options
         self._audio_format = audio_format
-        self._line = Timeline(audio_format, config.offset_ms)
+        self._line = Timeline(audio_format)
         self._is_finishing = False
         self._is_over = False
         self._due_s: float | None = None

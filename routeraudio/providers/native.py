@@ -6,11 +6,14 @@ ever counts. What it cannot size, containers and encodings it does not know, it 
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from routeraudio.model.message import Message
+
+T = TypeVar("T")
 
 SAMPLE_RATE_MAX: Final = 192_000
 """Hz. Who claims more does not mean a sample rate."""
@@ -154,3 +157,47 @@ def base64_bytes(raw: msgspec.Raw) -> int:
     if b"\\" in text:  # `\/` and `\n`, which some encoders write
         text = "".join(msgspec.json.decode(text, type=str).split()).encode()
     return len(text.strip(b'"').rstrip(b"=")) * 3 // 4
+
+
+# What several vendors' files need.
+
+USER_AGENT: Final = frozenset({"user-agent"})
+"""For every vendor: support asks which version of the SDK spoke, and one filters clients by it."""
+
+NO_VALUE: Final = msgspec.Raw()
+"""A member that was not there."""
+
+
+def text_reader(kind: type[T], read: Callable[[T], Heard]) -> Texts:
+    """Reads a text message through a struct of which every field may be missing."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def texts(message: str) -> Heard:
+        try:
+            return read(decode(message))
+        except UNREADABLE:
+            return NOTHING
+
+    return texts
+
+
+def value(raw: msgspec.Raw) -> Any:
+    """A member's value; None: it was not there."""
+    return msgspec.json.decode(raw) if bytes(raw) else None
+
+
+def member(holder: object, *names: str) -> Any:
+    """`holder[a][b]…`; None where something on the way is missing or no object."""
+    for name in names:
+        holder = holder.get(name) if isinstance(holder, dict) else None
+    return holder
+
+
+def as_json(value: object) -> bytes:
+    """The body of a refusal."""
+    return msgspec.json.encode(value)
+
+
+def snake_case(status: int) -> str:
+    """The name of an HTTP status as vendors write it: `not_found`."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "_")

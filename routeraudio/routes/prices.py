@@ -1,22 +1,16 @@
 """What an hour of audio costs a key's holder: configured, else what the catalogue knows."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
 from routeraudio.config.schema import Provider
 from routeraudio.providers import models
+from routeraudio.providers.catalog import PROVIDERS
 
 FREE: Final = Decimal(0)
 
 _MICRO: Final = Decimal("0.000001")
 """The ledger's smallest part of a price."""
-
-GATEWAY_PER_HOUR_USD: Final[Mapping[str, Decimal]] = {
-    "assemblyai": Decimal("0.15"),
-    "elevenlabs": Decimal("0.39"),
-}
-"""Of the gateway and stream pull (seed memories.ai audio stream, section 3)."""
 
 
 def price_per_hour(
@@ -35,8 +29,9 @@ def price_per_hour(
     configured = _configured(settings, is_gateway)
     if configured is not None:
         return configured
-    if is_gateway and provider in GATEWAY_PER_HOUR_USD:
-        return GATEWAY_PER_HOUR_USD[provider]
+    of_gateway = PROVIDERS[provider].gateway_price_per_hour_usd
+    if is_gateway and of_gateway is not None:
+        return of_gateway
     known = models.load(provider)
     listed = known.find(known.default_model if model is None else model)
     price = None if listed is None else listed.price_per_hour_usd

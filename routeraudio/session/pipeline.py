@@ -26,6 +26,7 @@ from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter, Pace
 from routeraudio.session.audio_meter import AudioMeter
+from routeraudio.session.candidate import Candidate
 from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.ingest import ClientGone, Ingest
@@ -33,6 +34,7 @@ from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, NullObserver, Observer
 from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, MessageStream
+from routeraudio.session.succession import Succession
 from routeraudio.session.transcode import Transcode
 from routeraudio.session.watchdog import Watchdog
 
@@ -80,20 +82,30 @@ class Session:
         self._audio_meter = AudioMeter(
             plan.credit, plan.adapter.audio_format, position_ms=self._container_ms, on_refused=self.finish
         )
+        candidate = Candidate(
+            title=plan.title,
+            audio_format=plan.adapter.audio_format,
+            adapter=plan.another or (lambda: plan.adapter),
+            dial=dial,
+            pace=plan.pace,
+            session_s=plan.session_s,
+        )
         self._relay = Relay(
-            plan.adapter,
-            dial,
+            candidate.audio_format,
             self._deliver,
             limits,
-            source=self._transcoder,
             audio_meter=self._audio_meter,
             observer=plan.observer,
             arrivals=arrivals,
-            title=plan.title,
+            source=self._transcoder,
+        )
+        self._succession = Succession(
+            self._relay,
+            candidate,
+            limits,
+            source=self._transcoder,
+            observer=plan.observer,
             is_raw=not options.parse_json,
-            pace=plan.pace,
-            another=plan.another,
-            session_s=plan.session_s,
         )
         self._transcode = Transcode(self._transcoder, self._relay.link)
         self._audio: Link[Command] = Link(
@@ -136,7 +148,7 @@ class Session:
             self._report(fault)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._client.aclose)
-                nursery.start_soon(self._relay.aclose)
+                nursery.start_soon(self._succession.aclose)
                 nursery.start_soon(self._settle_credit, fault)
 
     async def _serve(self) -> Fault | ClientGone | None:
@@ -146,7 +158,7 @@ class Session:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._ingest.run)
                 nursery.start_soon(self._audio.run)
-                nursery.start_soon(self._relay.run)
+                nursery.start_soon(self._succession.run)
                 nursery.start_soon(self._deliver.run)
                 nursery.start_soon(self._watchdog.run)
                 await self._deliver.ended.wait()
@@ -225,7 +237,7 @@ class Session:
         return received_ms, min(self._audio_meter.sent_ms, received_ms)
 
     def _resume_upstream(self) -> None:
-        self._relay.resume()
+        self._succession.resume()
 
     def _is_client_held(self) -> bool:
         return self._client.is_paused

@@ -180,6 +180,10 @@ class Store(Protocol):
     """See the module's docstring. Every method may raise `StoreUnavailable`."""
 
     @property
+    def name(self) -> str:
+        """For messages; without password."""
+
+    @property
     def threads_max(self) -> int:
         """How many calls at the same time gain anything; 0: it is in this process's memory and needs no thread."""
 
@@ -192,6 +196,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+
+    def adopt_secret(self, fingerprints: Sequence[str]) -> bool:
+        """Remember which server secret the keys here are hashed with.
+
+        Args:
+            fingerprints: of every line of the secret (`policy.secrets.Secrets.fingerprints`).
+
+        Returns:
+            False: there are keys, and none of these lines can have made them. Nothing has changed then.
+        """
 
     def add_key(self, key: Key, hash: bytes, audit: Audit) -> None:
         """Keep a new key.

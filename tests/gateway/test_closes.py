@@ -23,7 +23,6 @@ from routeraudio.model.errors import (
 )
 from routeraudio.providers.base import Credential
 from routeraudio.providers.catalog import PROVIDERS
-from routeraudio.providers.passages import PASSAGES
 
 GENERAL = "/v1/audio-stream"
 
@@ -60,11 +59,11 @@ def test_memories_body() -> None:
     assert json.loads(endings.refusal(read("/gateway/nobody/"), 404, "no")[1])["code"] == 404
 
 
-@pytest.mark.parametrize("provider", PASSAGES)
+@pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 503])
 def test_vendor_bodies(provider: str, status: int) -> None:
     """At a vendor's path a refusal has that vendor's shape and our sentence."""
-    call = read(f"/gateway/{provider}{PASSAGES[provider].default_path}")
+    call = read(f"/gateway/{provider}{PROVIDERS[provider].native.default_path}")
     kind, body = endings.refusal(call, status, "our sentence")
     assert b"our sentence" in body
     if kind == "application/json":

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from routeraudio.dialects.base import Request
 from routeraudio.gateway import request
 from routeraudio.providers.base import Credential, Dial
-from routeraudio.providers.passages import PASSAGES
+from routeraudio.providers.catalog import PROVIDERS
 
 KEY = "router_canary_k5"
 STORED = Credential("stored-canary-k7", is_clients_own=False)
@@ -81,7 +81,7 @@ def test_no_repr_shows_a_key() -> None:
 def test_the_documentation_names_everything() -> None:
     """Every provider, and every form of a key."""
     page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text().lower()
-    names = [*PASSAGES, *request.KEY_HEADERS, *request.KEY_SUBPROTOCOLS, request.KEY_SUBPROTOCOL_PREFIX]
+    names = [*PROVIDERS, *request.KEY_HEADERS, *request.KEY_SUBPROTOCOLS, request.KEY_SUBPROTOCOL_PREFIX]
     assert [
         name for name in (*names, *request.KEY_PARAMETERS, *request.GENERAL_PATHS) if name not in page
     ] == []
@@ -132,10 +132,10 @@ def test_the_query_goes_on_byte_for_byte(pieces: list[str]) -> None:
     assert general.url == expected
 
 
-@pytest.mark.parametrize("provider", PASSAGES)
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_our_credential_stands_in_the_vendors_place(provider: str) -> None:
     """Once, in a header, and nothing of the client's headers that is not the vendor's business goes on."""
-    target = f"/gateway/{provider}{PASSAGES[provider].default_path}"
+    target = f"/gateway/{provider}{PROVIDERS[provider].native.default_path}"
     noise = {
         "cookie": "c",
         "x_forwarded_for": "1.2.3.4",
@@ -150,10 +150,10 @@ def test_our_credential_stands_in_the_vendors_place(provider: str) -> None:
         "x_provider_key": "p",
     }
     headers = dialled(target, STORED, user_agent="sdk/1", **noise, **keys).headers
-    allowed = {PASSAGES[provider].key_header} | PASSAGES[provider].headers
+    allowed = {PROVIDERS[provider].native.key_header} | PROVIDERS[provider].native.headers
     assert {name for name, _ in headers} <= allowed
     assert [text for _, text in headers if STORED.secret in text] == [
-        PASSAGES[provider].key_scheme + STORED.secret
+        PROVIDERS[provider].native.key_scheme + STORED.secret
     ]
     assert KEY not in str(headers)
 
@@ -287,7 +287,7 @@ def test_models() -> None:
 
 def test_openai_is_for_transcription_only() -> None:
     """Our credential pays for no conversations."""
-    check = PASSAGES["openai"].check
+    check = PROVIDERS["openai"].native.check
     assert check(read("/gateway/openai/v1/realtime?intent=transcription").handshake) is None
     for query in (
         "",

@@ -45,12 +45,10 @@ def wishes(**changes: Any) -> Options:
     return msgspec.structs.replace(Options(provider="openai", audio=PCM_24K, partial_results=True), **changes)
 
 
-def adapter(*, key: str | None = KEY, is_clients_own: bool = True, offset_ms: int = 0, **changes: Any) -> Any:
+def adapter(*, key: str | None = KEY, is_clients_own: bool = True, **changes: Any) -> Any:
     """A session before anything was said. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_clients_own)
-    config = AdapterConfig(
-        options=wishes(**changes), url=ENTRY.default_url, credential=credential, offset_ms=offset_ms
-    )
+    config = AdapterConfig(options=wishes(**changes), url=ENTRY.default_url, credential=credential)
     return ENTRY.adapter(config)
 
 
@@ -268,7 +266,7 @@ def test_other_models_are_not_committed() -> None:
 
 def test_a_live_turn() -> None:
     """Deltas add up; the turn lies where the speech was; its end is told because silence ended it."""
-    live = ready(offset_ms=10_000)
+    live = ready()
     live.audio(speech()[: 1500 * BYTES_PER_MS])
     events = [*live.received(delta("item_1", "Go")), *live.received(delta("item_1", " forward"))]
     assert commits(live.audio(speech()[1500 * BYTES_PER_MS :] + silence(1000))) == 1
@@ -277,11 +275,11 @@ def test_a_live_turn() -> None:
     events += live.received(completed("item_1", "Go forward ten meters."))
     *partials, final, end = events
     assert [partial.text for partial in partials] == ["Go", "Go forward", "Go forward ten"]
-    assert {(partial.start_ms, partial.end_ms) for partial in partials[:2]} == {(final.start_ms, 11_500)}
+    assert {(partial.start_ms, partial.end_ms) for partial in partials[:2]} == {(final.start_ms, 1500)}
     assert final.text == "Go forward ten meters."
     assert final.words is None
-    assert 10_350 <= final.start_ms <= 10_650
-    assert 12_000 <= final.end_ms <= 12_500
+    assert 350 <= final.start_ms <= 650
+    assert 2000 <= final.end_ms <= 2500
     assert end == TurnEnd(final.end_ms)
     assert not live.received(delta("item_1", " late"))
     assert not live.received(completed("item_1", "Go forward ten meters."))

@@ -8,12 +8,12 @@ import trio
 from routeraudio.dialects.listen import Listen
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Pace
+from routeraudio.session.candidate import Candidate
 from routeraudio.session.deliver import Deliver
-from routeraudio.session.relay import Relay
 from routeraudio.session.streams import Dialler
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import options, settled
-from tests.session.fakes import FakeDialler, FakeStream, unwatched
+from tests.session.fakes import FakeDialler, FakeStream, Unwatched
 
 
 class Relaying:
@@ -31,22 +31,21 @@ class Relaying:
         self.client = FakeStream()
         self.upstream = FakeStream()
         dialect = Listen(options(parse_json=parse_json), "request-1")
-        self.deliver = Deliver(self.client, dialect, limits, on_room=lambda: self.relay.resume())
-        self.relay = Relay(
-            adapter,
-            FakeDialler(self.upstream) if dial is None else dial,
-            self.deliver,
-            limits,
-            **unwatched(adapter),
+        self.deliver = Deliver(self.client, dialect, limits, on_room=lambda: self.succession.resume())
+        candidate = Candidate(
             title="Fake",
-            is_raw=not parse_json,
+            audio_format=adapter.audio_format,
+            adapter=lambda: adapter,
+            dial=FakeDialler(self.upstream) if dial is None else dial,
             pace=pace,
         )
+        around = Unwatched(candidate, self.deliver, limits, is_raw=not parse_json)
+        self.relay, self.succession = around.relay, around.succession
         self.fault: Exception | None = None
 
     async def run(self) -> None:
         try:
-            await self.relay.run()
+            await self.succession.run()
         except* Exception as group:  # noqa: BLE001 - looked at by the test
             error: BaseException = group
             while isinstance(error, BaseExceptionGroup):

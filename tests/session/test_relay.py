@@ -345,8 +345,8 @@ async def test_what_the_dialler_says_is_passed_on() -> None:
 async def test_closing_before_dialling_is_nothing() -> None:
     """A relay without an upstream has nothing to close and nothing to resume."""
     play = Relaying(FakeAdapter(), Limits(), None)
-    play.relay.resume()
-    await play.relay.aclose()
+    play.succession.resume()
+    await play.succession.aclose()
     assert not play.upstream.is_started
 
 

@@ -22,13 +22,14 @@ import msgspec
 
 from routeraudio.dialects.base import Command, Control, DialectEntry, DialectEvent, Opening
 from routeraudio.dialects.vachana import messages, numerals
-from routeraudio.dialects.vachana.request import WITHOUT_POSITIONS, More, fit, parse
+from routeraudio.dialects.vachana.request import More, fit, parse
 from routeraudio.dialects.vachana.segments import Done, Segments
 from routeraudio.dialects.vachana.vad import Began, Ear, Segment
 from routeraudio.model.errors import CloseCode, Fault
 from routeraudio.model.events import Event, Failed, Finished, Partial
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
+from routeraudio.providers.catalog import PROVIDERS
 
 READY: Final = "STT service ready"
 
@@ -66,7 +67,7 @@ class Vachana:
         self._request_id = opening.request_id
         self._now = opening.now
         self._ear = Ear(opening.options.audio, silence_ms=more.silence_ms, threshold=more.threshold)
-        has_positions = opening.options.provider not in WITHOUT_POSITIONS
+        has_positions = PROVIDERS[opening.options.provider].has_positions
         self._segments = Segments(opening.now, has_positions=has_positions)
         self._language = more.lang_code.partition("-")[0] if more.lang_code.count("-") == 1 else ""
         """Without its region; empty for several and for mixed ones."""

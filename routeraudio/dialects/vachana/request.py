@@ -40,9 +40,6 @@ _SILENCE_MS_MAX: Final = 10_000
 _PROVIDERS_OWN_SILENCE_MS: Final = 10_000
 """Asked of providers that have a message for "finals now": our detector decides, and theirs should not cut before."""
 
-WITHOUT_POSITIONS: Final = frozenset({"vachana"})
-"""Providers whose messages do not say where in the audio their text stands."""
-
 NAMES: Final = (
     "x-api-key-id",
     "lang_code",

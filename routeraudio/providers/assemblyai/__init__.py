@@ -21,6 +21,7 @@ What is odd about it:
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ from routeraudio.model.errors import ClientFault, CloseCode, Fault, UpstreamFaul
 from routeraudio.model.events import Event, Finished, Notice, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.providers import decoding
+from routeraudio.providers.assemblyai.native import NATIVE
 from routeraudio.providers.assemblyai.request import TITLE, check, model_of, parameters, target
 from routeraudio.providers.assemblyai.transcript import Turn, Turns
 from routeraudio.providers.base import AdapterConfig, Credential, Dial, Entry, Pace, key_header, refusal
@@ -104,11 +106,10 @@ class AssemblyAI(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         options = config.options
-        super().__init__(config, target(options.audio))
+        super().__init__(config, target(options))
         self._turns = Turns(
             self._line,
             model_of(options),
-            from_ms=config.offset_ms,
             punctuate=options.punctuate,
             partials=options.partial_results,
         )
@@ -253,8 +254,11 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://streaming.assemblyai.com",
     needs_key=True,
+    gateway_price_per_hour_usd=Decimal("0.15"),  # memories.ai's audio stream, section 3
     session_s=3 * 3600.0,  # `Begin` says when they end
     pace=_AHEAD,
     adapter=AssemblyAI,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -76,8 +76,9 @@ def tells_speakers(model: str) -> bool:
     return model != "whisper-rt"
 
 
-def target(source: AudioFormat) -> AudioFormat:
-    """What is sent for a client that sends ``source``. Containers, too, are converted where they are not mono."""
+def target(options: Options) -> AudioFormat:
+    """What is sent. Containers, too, are converted where they are not mono."""
+    source = options.audio
     return CAPABILITIES.otherwise if source.channels > 1 else CAPABILITIES.target(source)
 
 

@@ -55,18 +55,17 @@ class Turns:
     finalised words, or an unformatted final that waits for its copy. `_is_told` when its `Final` is out.
 
     Args:
-        from_ms: the session's position where text begins.
         punctuate: whether formatted turns were asked for.
         partials: whether they are wanted.
     """
 
-    def __init__(self, line: Timeline, model: str, *, from_ms: int, punctuate: bool, partials: bool) -> None:
+    def __init__(self, line: Timeline, model: str, *, punctuate: bool, partials: bool) -> None:
         self._line = line
         self._is_pro = is_pro(model)
         self._says_noises = says_noises(model)
         self._waits_for_copy = punctuate and ends_turns_twice(model)
         self._wants_partials = partials
-        self._settled_ms = from_ms
+        self._settled_ms = 0
         """Session position up to which text is final; nothing later reaches back before it."""
         self._is_open = False
         """A turn was told a final of, and not its end."""

@@ -26,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from routeraudio.model.audio import CHANNELS_MAX
+from routeraudio.model.audio import CHANNELS_MAX, AudioFormat
 from routeraudio.model.errors import UpstreamFault
 from routeraudio.model.events import Event, Notice, Usage
 from routeraudio.model.message import Message
@@ -34,6 +34,7 @@ from routeraudio.model.options import Options
 from routeraudio.providers import decoding
 from routeraudio.providers.base import Adapter, AdapterConfig, Capabilities, Entry
 from routeraudio.providers.compatibility import unknown_model
+from routeraudio.providers.deepgram import flux
 from routeraudio.providers.deepgram.connection import (
     TITLE,
     DeepgramConnection,
@@ -42,8 +43,10 @@ from routeraudio.providers.deepgram.connection import (
     models,
     raw_parameters,
     spelled_language,
+    target,
 )
 from routeraudio.providers.deepgram.flux import Flux
+from routeraudio.providers.deepgram.native import NATIVE
 from routeraudio.providers.deepgram.transcript import Results, Voice
 from routeraudio.providers.timeline import milliseconds
 
@@ -113,7 +116,6 @@ class Nova(DeepgramConnection):
         self._voices = [
             Voice(
                 self._line,
-                from_ms=config.offset_ms,
                 channel=channel,
                 wants_partials=config.options.partial_results,
             )
@@ -234,9 +236,16 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _is_flux(options: Options) -> bool:
+    return (options.model or models().default_model).startswith("flux-")
+
+
 def _adapter(config: AdapterConfig) -> Adapter:
-    model = config.options.model or models().default_model
-    return Flux(config) if model.startswith("flux-") else Nova(config)
+    return Flux(config) if _is_flux(config.options) else Nova(config)
+
+
+def _audio_format(options: Options) -> AudioFormat:
+    return target(options, flux.CAPABILITIES if _is_flux(options) else CAPABILITIES)
 
 
 ENTRY: Final = Entry(
@@ -245,5 +254,7 @@ ENTRY: Final = Entry(
     default_url="wss://api.deepgram.com",
     needs_key=True,
     adapter=_adapter,
+    audio_format=_audio_format,
     check=check,
+    native=NATIVE,
 )

@@ -15,6 +15,7 @@ from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event, Finished
 from routeraudio.model.message import Message
+from routeraudio.model.options import Options
 from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Capabilities, Credential, Dial, key_header, refusal
 from routeraudio.providers.base_adapter import Connection
@@ -35,8 +36,7 @@ class DeepgramConnection(Connection):
     _path: str
 
     def __init__(self, config: AdapterConfig, capabilities: Capabilities) -> None:
-        audio = capabilities.target(config.options.audio, are_told_apart=config.options.wants_channels)
-        super().__init__(config, audio)
+        super().__init__(config, target(config.options, capabilities))
         self._model = config.options.model or models().default_model
 
     # What the protocols fill in.
@@ -104,6 +104,11 @@ class DeepgramConnection(Connection):
                 parameter="encoding",
             )
         return decoding.closing(TITLE, code, reason, credential=self._config.credential)
+
+
+def target(options: Options, capabilities: Capabilities) -> AudioFormat:
+    """What is sent: channels are kept where the client wants them told apart."""
+    return capabilities.target(options.audio, are_told_apart=options.wants_channels)
 
 
 def models() -> Models:

@@ -108,7 +108,7 @@ class Flux(DeepgramConnection):
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, CAPABILITIES)
         self._eot_timeout_ms = min(max(config.options.endpointing_ms, _EOT_TIMEOUT_MS[0]), _EOT_TIMEOUT_MS[1])
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._turn: _TurnInfo | None = None
         """The open turn, if it has text."""

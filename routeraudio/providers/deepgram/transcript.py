@@ -65,19 +65,18 @@ class Voice:
 
     Args:
         line: maps the vendor's positions.
-        from_ms: the session's position where text begins.
         channel: None: all channels are one.
         wants_partials: whether the client does.
     """
 
-    def __init__(self, line: Timeline, *, from_ms: int, channel: int | None, wants_partials: bool) -> None:
+    def __init__(self, line: Timeline, *, channel: int | None, wants_partials: bool) -> None:
         self._line = line
         self._channel = channel
         self._wants_partials = wants_partials
         self._texts: list[str] = []
         self._words: list[Word] = []
         self._start_ms = 0
-        self._settled_ms = from_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._turn_start_ms: int | None = None
         self._partial = ""

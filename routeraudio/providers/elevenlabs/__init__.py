@@ -23,6 +23,7 @@ What is odd about it:
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -52,6 +53,7 @@ from routeraudio.providers.elevenlabs.messages import (
 )
 from routeraudio.providers.elevenlabs.messages import Partial as Overheard
 from routeraudio.providers.elevenlabs.messages import Word as TimedWord
+from routeraudio.providers.elevenlabs.native import NATIVE
 from routeraudio.providers.elevenlabs.request import check, parameters, silence_ms, target
 from routeraudio.providers.timeline import milliseconds
 
@@ -88,10 +90,10 @@ class Scribe(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._silence_ms = silence_ms(config.options)
-        self._line: Line = Line(self._audio_format, config.offset_ms, self._silence_ms)
-        self._settled_ms = config.offset_ms
+        self._line: Line = Line(self._audio_format, self._silence_ms)
+        self._settled_ms = 0
         """Session position up to which text is settled."""
         self._held: str | None = None
         """A plain commit that waits for its timed twin."""
@@ -359,7 +361,10 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.elevenlabs.io",
     needs_key=True,
+    gateway_price_per_hour_usd=Decimal("0.39"),  # memories.ai's audio stream, section 3
     pace=_AHEAD,
     adapter=_adapter,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

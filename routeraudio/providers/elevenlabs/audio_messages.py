@@ -23,8 +23,8 @@ class Line(Timeline):
         silence_ms: what the voice detection takes for the end of speech.
     """
 
-    def __init__(self, audio: AudioFormat, offset_ms: int, silence_ms: int) -> None:
-        super().__init__(audio, offset_ms)
+    def __init__(self, audio: AudioFormat, silence_ms: int) -> None:
+        super().__init__(audio)
         self._chunker = Chunker(0, audio.bytes_per_second * _CHUNK_S_MAX)
         self._silence_ms = silence_ms
         self._sample_rate = audio.sample_rate

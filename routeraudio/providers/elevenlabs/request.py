@@ -24,10 +24,10 @@ _MODEL_NAME: Final = re.compile(r"scribe_[a-z0-9_]{1,64}")
 _MODELS_BATCH: Final = re.compile(r"scribe_v\d+(_experimental)?")
 
 
-def target(source: AudioFormat) -> AudioFormat:
+def target(options: Options) -> AudioFormat:
     """What the vendor is sent: mu-law at 8 kHz and PCM untouched, all else as 16 kHz PCM."""
-    capabilities = MULAW_CAPABILITIES if source.encoding == "pcm_mulaw" else CAPABILITIES
-    return capabilities.target(source)
+    is_mulaw = options.audio.encoding == "pcm_mulaw"
+    return (MULAW_CAPABILITIES if is_mulaw else CAPABILITIES).target(options.audio)
 
 
 def silence_ms(options: Options) -> int:

@@ -44,6 +44,7 @@ from routeraudio.providers.base import (
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Samples
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.gradium.native import NATIVE
 from routeraudio.providers.gradium.transcript import STEP_MS, STRAGGLERS_MS, Reading, Turns
 from routeraudio.providers.models import Models, is_detection, load, spelled
 
@@ -136,11 +137,8 @@ class Gradium(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        is_mulaw = config.options.audio.encoding == "pcm_mulaw"
-        super().__init__(
-            config, (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(config.options.audio)
-        )
-        self._turns = Turns(config.options, self._line, config.offset_ms)
+        super().__init__(config, target(config.options))
+        self._turns = Turns(config.options, self._line)
         self._samples = Samples(self._audio_format.bytes_per_step)
         self._is_flushable = False
         """Whether audio was sent since the client, or a quiet line, last made us flush."""
@@ -292,6 +290,12 @@ class Gradium(Connection):
         return code == CloseCode.POLICY and (self._age_s >= _LIFE_S or _LIFE_WORDS in said.lower())
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    is_mulaw = options.audio.encoding == "pcm_mulaw"
+    return (CAPABILITIES_MULAW if is_mulaw else CAPABILITIES).target(options.audio)
+
+
 def models() -> Models:
     """Gradium's models and their languages."""
     return load("gradium")
@@ -362,5 +366,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300.0,  # killed then, live
     adapter=Gradium,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -96,13 +96,12 @@ class Turns:
 
     Args:
         line: counts what the connection is sent; maps the vendor's positions to the session's.
-        settled_ms: the session's position before which nothing may be placed.
     """
 
-    def __init__(self, options: Options, line: Timeline, settled_ms: int) -> None:
+    def __init__(self, options: Options, line: Timeline) -> None:
         self._options = options
         self._line = line
-        self._settled_ms = settled_ms
+        self._settled_ms = 0
         self._fragments: list[Fragment] = []
         self._last_text: tuple[str, float, int | None] | None = None
         self._is_open = False

@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, Usage, Word
 from routeraudio.model.events import Final as FinalText
@@ -27,6 +27,7 @@ from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Capabilities, Dial, Entry, refusal
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
+from routeraudio.providers.local.native import NATIVE
 from routeraudio.providers.models import Models, load, speaks
 
 TITLE: Final = "the local engine"
@@ -89,8 +90,8 @@ class Local(Connection):
     """It says `ready` when a recogniser has been started."""
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, PCM_16K_MONO)
-        self._settled_ms = config.offset_ms
+        super().__init__(config, target(config.options))
+        self._settled_ms = 0
         """Session position up to which text is final; nothing later reaches back before it."""
 
     def dial(self) -> Dial:
@@ -190,6 +191,11 @@ def _fault(error: _Error) -> UpstreamFault:
     )
 
 
+def target(_options: Options) -> AudioFormat:
+    """What the engine is sent, whatever the client sends."""
+    return PCM_16K_MONO
+
+
 def models() -> Models:
     """The engine's model."""
     return load("local")
@@ -215,5 +221,7 @@ ENTRY: Final = Entry(
     default_url="ws://127.0.0.1:7071",
     needs_key=False,
     adapter=Local,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -37,6 +37,7 @@ from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.openai import faults
 from routeraudio.providers.openai import messages as vendor
 from routeraudio.providers.openai.input_buffer import Buffer
+from routeraudio.providers.openai.native import NATIVE
 from routeraudio.providers.openai.request import (
     TITLE,
     check,
@@ -75,7 +76,7 @@ class Realtime(Connection):
 
     def __init__(self, config: AdapterConfig) -> None:
         options = config.options
-        super().__init__(config, target(options.audio))
+        super().__init__(config, target(options))
         self._is_live = is_live(options)
         self._sent_bytes = 0
         self._ears = Endpointer(self._audio_format, silence_ms=options.endpointing_ms)
@@ -84,7 +85,7 @@ class Realtime(Connection):
         self._buffer = Buffer(is_ours=self._is_live)
         self._worded_ms = 0
         """How much audio had been sent at the last delta."""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is final."""
         self._partial = ""
         self._is_turn_open = False
@@ -367,5 +368,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=3600.0,  # the vendor's guide
     adapter=Realtime,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

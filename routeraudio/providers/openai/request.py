@@ -40,9 +40,9 @@ _SNAPSHOT: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 """How dated versions of a model end, e.g. `gpt-4o-mini-transcribe-2025-12-15`."""
 
 
-def target(audio: AudioFormat) -> AudioFormat:
-    """What the vendor is sent for a client that sends ``audio``."""
-    return audio if audio == MULAW else CAPABILITIES.target(audio)
+def target(options: Options) -> AudioFormat:
+    """What the vendor is sent."""
+    return options.audio if options.audio == MULAW else CAPABILITIES.target(options.audio)
 
 
 def is_live(options: Options) -> bool:
@@ -52,7 +52,7 @@ def is_live(options: Options) -> bool:
 
 def session(options: Options) -> dict[str, Any]:
     """The fields of the first `session.update`. No `include`: nobody reads log probabilities here."""
-    audio = target(options.audio)
+    audio = target(options)
     heard = {
         "format": {"type": "audio/pcmu"}
         if audio == MULAW

@@ -37,6 +37,7 @@ from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
 from routeraudio.providers.models import Models, is_detection, load, spelled
 from routeraudio.providers.soniox.messages import NOTHING, TITLE, Answer, fault, read, refusal_words
+from routeraudio.providers.soniox.native import NATIVE
 from routeraudio.providers.soniox.transcript import CONTROLS, END, Token, cut, group, text_of
 from routeraudio.providers.timeline import milliseconds
 
@@ -87,14 +88,14 @@ class Soniox(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, CAPABILITIES.target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._hint = _hint(config.options)
         self._tokens: list[Token] = []
         """The final tokens of the open utterance."""
         self._last: Answer = NOTHING
         self._last_finals: list[Token] = []
         self._partial = ""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
         self._is_unfinalized = False
@@ -299,6 +300,11 @@ def check(options: Options) -> None:
     _hint(options)
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    return CAPABILITIES.target(options.audio)
+
+
 def models() -> Models:
     """Soniox's models and their languages."""
     return load("soniox")
@@ -351,5 +357,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=300 * 60.0,  # the limits page: fixed
     adapter=Soniox,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -34,6 +34,7 @@ from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Dial, Entry, key_header, refusal
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.chunks import Chunker
+from routeraudio.providers.speechmatics.native import NATIVE
 from routeraudio.providers.speechmatics.request import (
     TITLE,
     TRIGGER_S,
@@ -143,14 +144,14 @@ class Speechmatics(Connection):
     is_ready_when_opened = False
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._trigger_s = trigger_s(config.options.endpointing_ms)
         self._tick_s = max(_QUIET_S, self._trigger_s or TRIGGER_S[1])
         self._chunks = Chunker(1, _MESSAGE_BYTES_MAX)
         self._sent = 0
         """Binary messages: the sequence number of the last one."""
         self._delimiter = " "
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which finals are told; nothing later reaches back before it."""
         self._utterance = self._new_utterance()
         self._last_piece: list[Result] = []
@@ -349,5 +350,7 @@ ENTRY: Final = Entry(
     needs_key=True,
     session_s=48 * 3600.0,  # the limits page
     adapter=Speechmatics,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

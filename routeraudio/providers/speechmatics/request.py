@@ -86,8 +86,9 @@ def recognition_parameters(options: Options) -> dict[str, Any]:
     return parameters
 
 
-def target(audio: AudioFormat) -> AudioFormat:
-    """What the vendor is sent for a client that sends ``audio``."""
+def target(options: Options) -> AudioFormat:
+    """What the vendor is sent."""
+    audio = options.audio
     if audio.encoding == "pcm_mulaw" and audio.sample_rate != _MULAW_RATE:
         return PCM_16K_MONO
     return CAPABILITIES.target(audio)

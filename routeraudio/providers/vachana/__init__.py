@@ -28,6 +28,7 @@ from typing import Final
 
 import msgspec
 
+from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault, unauthorized
 from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, TurnEnd
 from routeraudio.model.events import Final as FinalText
@@ -53,6 +54,7 @@ from routeraudio.providers.vachana.messages import (
     VadStart,
     refusal_words,
 )
+from routeraudio.providers.vachana.native import NATIVE
 
 TITLE: Final = "Vachana"
 
@@ -106,7 +108,7 @@ class Vachana(Connection):
     _tick_s = _TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__(config, CAPABILITIES.target(config.options.audio))
+        super().__init__(config, target(config.options))
         self._samples = Samples(self._audio_format.bytes_per_step)
         self._held = b""
         """Part of a frame, until the rest of it comes."""
@@ -119,7 +121,7 @@ class Vachana(Connection):
         """Utterances that are over and whose text is to come."""
         self._segment_id: str | int | None = None
         """Of the last final."""
-        self._settled_ms = config.offset_ms
+        self._settled_ms = 0
         """Session position up to which text is settled; nothing later reaches back before it."""
         self._is_turn_open = False
         """A final was told, and not its turn's end."""
@@ -297,6 +299,11 @@ class Vachana(Connection):
         return credential is not None and credential.is_clients_own and bool(KEY_WORDS.search(said))
 
 
+def target(options: Options) -> AudioFormat:
+    """What is sent."""
+    return CAPABILITIES.target(options.audio)
+
+
 def models() -> Models:
     """Vachana's model and its languages."""
     return load("vachana")
@@ -327,6 +334,9 @@ ENTRY: Final = Entry(
     title=TITLE,
     default_url="wss://api.vachana.ai",
     needs_key=True,
+    has_positions=False,
     adapter=Vachana,
+    audio_format=target,
     check=check,
+    native=NATIVE,
 )

@@ -117,3 +117,11 @@ audit: Final = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),  # JSON
 )
 """Acts of administration."""
+
+setting: Final = sa.Table(
+    "setting",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What the database knows of itself: see `store.sql.settings`."""

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -161,6 +161,19 @@ def _create(path: Path) -> int:
             f"store.url: {path} cannot be opened for writing ({error.strerror}); "
             f"create its directory and let the daemon's user write there"
         ) from None
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether another process has the database open: in WAL mode every connection holds a shared lock on the file."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+        except sqlite3.DatabaseError:
+            return False  # damaged: nobody can use it
+    return False
 
 
 def _locked(lock_fd: int) -> bool:

@@ -15,7 +15,7 @@ from routeraudio.store.contract import (
     UsageQuery,
     UsageRow,
 )
-from routeraudio.store.sql import leases, records, settlement, usage
+from routeraudio.store.sql import leases, records, settings, settlement, usage
 from routeraudio.store.sql import opening as openings
 from routeraudio.store.sql.database import Database
 from routeraudio.store.sql.migrate import migrate
@@ -46,6 +46,11 @@ class SqlStore:
     def close(self) -> None:
         """See `Store`."""
         self._database.close()
+
+    def adopt_secret(self, fingerprints: Sequence[str]) -> bool:
+        """See `Store`."""
+        with self._database.write() as transaction:
+            return settings.adopt_secret(transaction, fingerprints)
 
     # Keys.
 
