@@ -15,7 +15,7 @@ serve: .venv/.run ## Run the daemon with conf/routeraudio.toml
 	$(BIN)/routeraudio serve --config conf/routeraudio.toml
 
 test: system lint types ## Run linters, type checker and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 system: ## See that the programs are there which the tests use (requirements/debian.txt)
 	@requirements/system

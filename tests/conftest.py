@@ -2,14 +2,31 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
+
+from tests.emulators.sdk_rows import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+"""A hook, which stands here because the process that shares out the tests reads no other file."""
 
 # A deadline per example measures the machine, not the code.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.register_profile("deep", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+LONG: Final = ("fleet", "workers", "end_to_end", "emulators", "bench", "engine")
+"""Folders whose files take longest."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: processes that share the tests (`make test`) get done at about the same time."""
+    order = {folder: place for place, folder in enumerate(LONG)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(here).parts[0], len(LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -138,3 +138,25 @@ def test_fakes_share_no_code_with_what_they_fake() -> None:
     names = {name for file in (ROOT / "emulators").rglob("*.py") for name in imported(file)}
     assert names
     assert "providers" not in {place(name) for name in names if name.startswith("routeraudio")}
+
+
+TESTS: Final = Path(__file__).parent
+ACROSS: Final = {"assets", "bench", "end_to_end", "fleet"}
+"""Folders of tests that are about no single package."""
+
+
+def test_tests_mirror_the_packages() -> None:
+    """What tests a package stands in the folder of its name."""
+    folders = {path.name for path in TESTS.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders - ACROSS <= {path.name for path in ROOT.iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize("file", sorted(TESTS.rglob("*.py")), ids=lambda file: str(file.relative_to(TESTS)))
+def test_no_test_imports_a_test(file: Path) -> None:
+    """What tests share lives in modules that hold no test; fixtures come from `conftest.py` without being imported."""
+    names = {
+        node.module or ""
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("tests"))
+    }
+    assert not {name for name in names if name.split(".")[-1].startswith(("test_", "conftest"))}

@@ -6,19 +6,19 @@ a source that our rules forbid   is not tried again
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 import trio
 
 from routeraudio.model.audio import PCM_16K_MONO
-from routeraudio.pull.decoder import Decoder, decoding
+from routeraudio.pull.decoder import decoding
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
 from routeraudio.pull.pace import CATCH_UP, Pacer
-from routeraudio.pull.wire import Job
+from routeraudio.pull.wire import Job, Opened
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +45,29 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Of the decoder."""
 
 
+class Source(Protocol):
+    """What is read of a decoder."""
+
+    async def opened(self) -> Opened:
+        """What kind of source it is. Raises `SourceFault`."""
+        ...
+
+    async def read(self) -> bytes:
+        """More audio, nothing at the end. Raises `SourceFault`."""
+        ...
+
+
+Decode = Callable[[Job, Guard], AbstractAsyncContextManager[Source]]
+"""Starts a decoder for a job, and ends it on leaving."""
+
+
 class SourceReader:
     """One source.
 
     Args:
         hear: given the audio, piece by piece; may wait.
         is_paced: whether a recording is heard in real time.
+        decode: starts a decoder.
     """
 
     def __init__(
@@ -61,6 +78,7 @@ class SourceReader:
         hear: Callable[[bytes], Awaitable[None]],
         *,
         is_paced: bool = True,
+        decode: Decode = decoding,
     ) -> None:
         self.heard_bytes = 0
         self.is_live = False
@@ -69,6 +87,7 @@ class SourceReader:
         self._bounds = bounds
         self._hear = hear
         self._is_paced = is_paced
+        self._decode = decode
 
     async def run(self) -> SourceFault | None:
         """Until the source is over. What was wrong at the end, where something was: see `is_end`."""
@@ -105,7 +124,7 @@ class SourceReader:
             memory_bytes=self._bounds.memory_bytes,
             cpu_s=self._bounds.cpu_s,
         )
-        async with decoding(job, self._guard) as decoder:
+        async with self._decode(job, self._guard) as decoder:
             try:
                 with _at_most(self._bounds.first_audio_s, "the source gave no audio"):
                     opened = await decoder.opened()
@@ -117,7 +136,7 @@ class SourceReader:
                 return fault
         return None
 
-    async def _follow(self, decoder: Decoder, block: bytes, pacer: Pacer) -> None:
+    async def _follow(self, decoder: Source, block: bytes, pacer: Pacer) -> None:
         while block:
             if self._is_paced:
                 duration_s = len(block) / PCM_16K_MONO.bytes_per_second

@@ -10,8 +10,7 @@ import pytest
 from routeraudio.auth.authenticator import PresentedKeys
 from routeraudio.store.contract import Mark, Node, Opened, Opening
 from tests.api.office import ADMIN, STATIC, Office, config_of, open_office
-from tests.auth.keystore import KeyStore
-from tests.auth.test_authenticator import CLOUD, STORED
+from tests.auth.keystore import CLOUD, STORED, KeyStore
 
 
 @pytest.fixture

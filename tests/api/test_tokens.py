@@ -14,7 +14,7 @@ from routeraudio.model.errors import Fault
 from routeraudio.observability import logs
 from routeraudio.policy.access import Principal
 from tests.api.office import ADMIN, SERVER_SECRET, STATIC, Office, config_of, open_office
-from tests.auth.test_authenticator import CLOUD, STORED
+from tests.auth.keystore import CLOUD, STORED
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from av.container import InputContainer
 from routeraudio.model.audio import AudioFormat, Encoding
 from tests.audio.signals import band_noise, s16
 
+RECORDING = (Path(__file__).parents[1] / "assets" / "audio" / "mediarecorder.webm").read_bytes()
+"""WebM as Chromium's MediaRecorder makes it."""
+
 CODECS: dict[Encoding, tuple[str, ...]] = {
     "ogg_opus": ("-c:a", "libopus", "-b:a", "64k", "-f", "ogg"),
     "webm": ("-c:a", "libopus", "-b:a", "64k", "-f", "webm"),

@@ -7,9 +7,14 @@ import msgspec
 
 from routeraudio.policy.keys import Key, Terms, keyed_hash, new_text
 from routeraudio.policy.secrets import Secrets, parse
+from routeraudio.providers.base import Credential
+from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.store.contract import Audit, Store, StoreUnavailable
 
 SECRETS = Secrets(parse("test:" + "s" * 40))
+
+STORED = Credential("stored-canary", is_clients_own=False)
+CLOUD, LOCAL = PROVIDERS["deepgram"], PROVIDERS["local"]
 
 
 class KeyStore(Store):

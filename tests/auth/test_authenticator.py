@@ -17,13 +17,10 @@ from routeraudio.policy.keys import Terms, keyed_hash, new_text
 from routeraudio.policy.secrets import Secrets, parse
 from routeraudio.policy.tokens import Narrowing, mint
 from routeraudio.providers.base import Credential
-from routeraudio.providers.catalog import PROVIDERS
-from tests.auth.keystore import SECRETS, KeyStore
+from tests.auth.keystore import CLOUD, LOCAL, SECRETS, STORED, KeyStore
 
 NOW = 1_800_000_000
 STATIC = "router_static-canary"
-STORED = Credential("stored-canary", is_clients_own=False)
-CLOUD, LOCAL = PROVIDERS["deepgram"], PROVIDERS["local"]
 UNKNOWN = "router_AAAAAAAAAAAA_" + "B" * 32
 UNAUTHORIZED, FORBIDDEN = CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN
 

@@ -12,7 +12,7 @@ from trio_websocket import WebSocketConnection, serve_websocket
 
 from routeraudio.commands.client import CLOSE_S, SEND_S, UPGRADE_S, converse, send
 from routeraudio.commands.errors import FAILED, USAGE, Trouble
-from tests.commands.conftest import Peer, accept, frame, read_head
+from tests.commands.peers import Peer, accept, frame, read_head
 
 URL = "ws://127.0.0.1:8080/v1/listen?provider=local"
 TEXT, CLOSE, PING = 1, 8, 9

@@ -14,7 +14,7 @@ from routeraudio.commands.client import converse
 from routeraudio.commands.conversation import END_OF_STREAM, LAST_WORDS_S, Conversation, Ending
 from routeraudio.commands.errors import Trouble
 from routeraudio.model.audio import PCM_16K_MONO
-from tests.commands.conftest import Peer
+from tests.commands.peers import Peer
 
 URL = "ws://127.0.0.1:8080/"
 FINAL = '{"type":"transcript","provider":"local","transcript":"go","start_time":0.1,"end_time":0.3}'

@@ -25,7 +25,7 @@ from tests.edge.fakes import (
     upgrade,
     whole_session,
 )
-from tests.edge.test_request_head import REFUSED
+from tests.edge.heads import REFUSED
 from tests.transport.peers import at_once
 
 # What is where.

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.emulators.conftest import sdks
+from tests.emulators.sdk_rows import sdks
 
 
 def test_every_sdk_has_a_row() -> None:

@@ -1,15 +1,10 @@
 """What reaches the provider is what the client said, whatever way it was cut."""
 
-import random
-import wave
-
 import numpy as np
 import pytest
-import soxr
 
-from .conftest import CLIP, Router, open_router, rest
-
-END = '{"type":"end_of_stream"}'
+from .router import Router, open_router, rest
+from .speech import END, pcm, pieces, resampled
 
 
 async def test_splits_reach_the_provider_unchanged() -> None:
@@ -56,27 +51,3 @@ async def send(router: Router, chunks: list[bytes], **parameters: object) -> Non
         await client.send_message(END)
         _, code = await rest(client)
     assert code == 1000
-
-
-def pcm() -> bytes:
-    with wave.open(str(CLIP)) as sound:
-        return sound.readframes(sound.getnframes())
-
-
-def pieces(data: bytes, seed: int) -> list[bytes]:
-    """A random split, odd bytes and empty messages included."""
-    dice = random.Random(seed)
-    cuts = sorted(dice.choices(range(len(data) + 1), k=200))
-    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-
-
-def resampled(data: bytes, source_hz: int, target_hz: int) -> bytes:
-    """An independent conversion, in one piece."""
-
-    return (
-        soxr.resample(np.frombuffer(data, "<i2").astype(np.float64), source_hz, target_hz, "VHQ")
-        .round()
-        .clip(-32768, 32767)
-        .astype("<i2")
-        .tobytes()
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from tests.end_to_end.chromium import open_page
-from tests.end_to_end.conftest import CLIP, PATIENCE_S, WORDS, open_router
+from tests.end_to_end.router import CLIP, PATIENCE_S, WORDS, open_router
 
 
 def spoken(folder: Path) -> Path:

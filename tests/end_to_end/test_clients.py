@@ -8,7 +8,7 @@ import pytest
 from routeraudio.engine.pool import Pool
 from routeraudio.providers.catalog import PROVIDERS
 
-from .conftest import CLIP, WORDS, open_router, run_python
+from .router import CLIP, WORDS, open_router, run_python
 
 ROOT = Path(__file__).parent.parent.parent
 RAW = {"encoding": "pcm_s16le", "sample_rate": 16000}

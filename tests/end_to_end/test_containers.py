@@ -12,8 +12,8 @@ from trio_websocket import ConnectionClosed
 from routeraudio.model.audio import Encoding
 from tests.audio.made import encoded
 
-from .conftest import WORDS, Router, open_router, rest
-from .test_audio import END, pcm, pieces, resampled
+from .router import WORDS, Router, open_router, rest
+from .speech import END, pcm, pieces, resampled
 
 
 def stereo(mono: bytes) -> bytes:

@@ -9,7 +9,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected
 from routeraudio.engine.pool import Pool
 from routeraudio.policy.limits import Limits
 
-from .conftest import CLIP, WORDS, Router, open_router, rest
+from .router import CLIP, WORDS, Router, open_router, rest
 
 RAW = {"provider": "deepgram", "encoding": "pcm_s16le", "sample_rate": 16000}
 END = '{"type":"end_of_stream"}'

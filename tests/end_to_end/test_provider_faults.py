@@ -14,7 +14,7 @@ from routeraudio.emulators.catalog import EMULATORS
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
 
-from .conftest import PATIENCE_S, client_of, rest
+from .router import PATIENCE_S, client_of, rest
 
 FAULTS = ("drop-1", "stall", "garbage-text", "refuse-500", "early-1")
 SHORT = Limits(last_words_s=2.0, ready_s=2.0, close_upstream_s=0.5)

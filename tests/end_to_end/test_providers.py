@@ -20,7 +20,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.providers.catalog import PROVIDERS
 
-from .conftest import CLIP, PATIENCE_S, WORDS, client_of, rest
+from .router import CLIP, PATIENCE_S, WORDS, client_of, rest
 
 AT_ONCE = 3
 """Recognitions that a small machine keeps up with."""

@@ -10,7 +10,7 @@ import trio
 from routeraudio.engine.pool import Pool
 from tests.pull.sources import Page, Web, live, serving, wav
 
-from .conftest import PATIENCE_S, WORDS, Router, open_router
+from .router import PATIENCE_S, WORDS, Router, open_router
 
 
 async def pull(router: Router, source: str, *more: str) -> tuple[int, str, str]:

@@ -18,7 +18,7 @@ from tests.pull.daemon import decoder_of_this_process
 from tests.pull.sources import PRIVATE, Page, Web, encoded, live, pcm, published, rtmp, serving, wav
 from tests.pull.world import LOOPBACK, Hook, NoLedger, World, open_world
 
-from .test_pull_sources import SCRIPT
+from .pull_script import SCRIPT
 
 HASTY = Pull(allow_networks=(LOOPBACK,), retries_max=0, first_audio_s=5.0, stall_s=2.0)
 """A source that is lost is not tried again: the tests wait in real time."""

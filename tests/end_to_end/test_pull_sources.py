@@ -1,42 +1,17 @@
 """From every kind of source to the webhook: exactly what the provider sent, in order, signed."""
 
-import json
 from pathlib import Path
 
 import msgspec
 import trio
 
 from routeraudio.config.schema import Pull
-from routeraudio.emulators.kit.script import Script, parse_script
 from tests.pull.sources import Page, Rtsp, Web, encoded, live, pcm, playlist, published, rtmp, serving, wav
 from tests.pull.world import LOOPBACK, World, open_world
 
+from .pull_script import SCRIPT
+
 ANYTHING = Pull(schemes=("http", "rtmp", "rtsp"), allow_networks=(LOOPBACK,))
-
-
-def result(text: str, at_ms: int, *, is_final: bool) -> dict[str, object]:
-    """A result of Deepgram's, with blanks and an order of fields that no encoder of ours would choose."""
-    words = json.dumps({"transcript": text, "confidence": 0.90, "words": []}, ensure_ascii=True)
-    sent = (
-        f'{{"type" : "Results","start":{at_ms / 1000:.3f}, "duration":0.50, "is_final":{json.dumps(is_final)},'
-        f'"speech_final":false,  "channel_index":[0,1],"channel":{{"alternatives":[{words}]}}}}'
-    )
-    return {"after_ms": at_ms, "send_text": sent}
-
-
-SCRIPT: Script = parse_script(
-    json.dumps(
-        {
-            "steps": [
-                result("go", 300, is_final=False),
-                result("go forw\u00e4rd", 800, is_final=False),
-                result("go forw\u00e4rd ten", 1500, is_final=True),
-                result("meters", 2000, is_final=True),
-            ]
-        }
-    ).encode(),
-    "script",
-)
 
 
 async def check(world: World, task_id: str, *, is_whole: bool) -> None:

@@ -4,7 +4,7 @@ import wave
 
 from routeraudio.engine.pool import Pool
 
-from .conftest import CLIP, open_router, rest
+from .router import CLIP, open_router, rest
 
 
 async def test_messages_pass_byte_for_byte(pool: Pool) -> None:

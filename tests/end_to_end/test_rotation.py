@@ -14,7 +14,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import Pool
 
-from .conftest import CLIP, PATIENCE_S, WORDS, client_of, rest
+from .router import CLIP, PATIENCE_S, WORDS, client_of, rest
 
 SESSION_S = 6.0
 ROUNDS = 3

@@ -4,7 +4,7 @@ import json
 import re
 import wave
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
-from .conftest import AUDIO, PATIENCE_S, WORDS, rest, run_python
+from .router import AUDIO, PATIENCE_S, WORDS, rest, run_python
 
 pytestmark = pytest.mark.sdk
 
@@ -50,13 +50,14 @@ def samples(*names: str) -> bytes:
 
 
 @asynccontextmanager
-async def open_door(*providers: str, **settings: Any) -> AsyncIterator[str]:
-    """A daemon with its own engine in front of these emulators; its address."""
+async def open_door(*providers: str, spawn: bool = True, **settings: Any) -> AsyncIterator[str]:
+    """A daemon in front of these emulators, with its own engine where ``spawn`` says so; its address."""
     with trio.fail_after(2 * PATIENCE_S):
-        async with open_pool(workers_max=3) as pool, trio.open_nursery() as nursery:
-            known = {"local": Provider(spawn=True)}
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            pool = await stack.enter_async_context(open_pool(workers_max=3)) if providers else None
+            known = {"local": Provider(spawn=spawn)}
             for name in providers:
-                port = await nursery.start(partial(EMULATORS[name], hear=EngineHear(pool)))
+                port = await nursery.start(partial(EMULATORS[name], hear=pool and EngineHear(pool)))
                 known[name] = Provider(url=f"ws://127.0.0.1:{port}")
             known |= settings.pop("providers", {})
             config = Config(server=Server(bind=("127.0.0.1:0",)), providers=known, **settings)
@@ -138,17 +139,25 @@ def segments(report: dict[str, Any]) -> list[tuple[int, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("rate", [8000, 44_100, 48_000])
-async def test_other_rates(rate: int, tmp_path: Path) -> None:
+async def test_other_rates(tmp_path: Path) -> None:
     """The vendor's other sample rates are heard as well, in the same frames of 1,024 bytes."""
-    path = tmp_path / "speech.pcm"
-    converter = transcoder(PCM_16K_MONO, AudioFormat("pcm_s16le", rate))
-    path.write_bytes(converter.push(samples("goforward.wav")) + converter.finish())
-    async with open_door() as address:
-        report = await run_sdk(address, path, options={"sample_rate": rate}, transcripts=1)
-    assert report["errors"] == []
-    assert [message["type"] for message in report["messages"]] == ["connected", "processing", "transcript"]
-    assert len(bare(report["messages"][-1]["text"]).split()) >= 3
+    reports: list[dict[str, Any]] = []
+
+    async def listen(address: str, rate: int) -> None:
+        path = tmp_path / f"speech-{rate}.pcm"
+        converter = transcoder(PCM_16K_MONO, AudioFormat("pcm_s16le", rate))
+        path.write_bytes(converter.push(samples("goforward.wav")) + converter.finish())
+        reports.append(await run_sdk(address, path, options={"sample_rate": rate}, transcripts=1))
+
+    async with open_door() as address, trio.open_nursery() as nursery:
+        for rate in (8000, 44_100, 48_000):
+            nursery.start_soon(listen, address, rate)
+    assert len(reports) == 3
+    for report in reports:
+        assert report["errors"] == []
+        kinds = [message["type"] for message in report["messages"]]
+        assert kinds == ["connected", "processing", "transcript"]
+        assert len(bare(report["messages"][-1]["text"]).split()) >= 3
 
 
 async def test_numbers_in_digits(tmp_path: Path) -> None:
@@ -189,7 +198,7 @@ async def test_silence() -> None:
 async def test_a_browsers_query() -> None:
     """Browsers, which cannot set headers, say the same in the query."""
     query = "?x-api-key-id=own&lang_code=hi-IN&x-provider=soniox&x-format=transcribe"
-    async with open_door("soniox") as address, connected(address, query) as client:
+    async with open_door("soniox", spawn=False) as address, connected(address, query) as client:
         greeting = json.loads(await client.get_message())
     assert greeting["config"]["lang_code"] == "hi-IN"
     assert greeting["config"]["provider"] == "soniox"
@@ -208,7 +217,7 @@ async def test_a_browsers_query() -> None:
 )
 async def test_refusals(headers: dict[str, str], status: int, code: str) -> None:
     """Keys and values are refused before the upgrade, in the vendor's words; the engine speaks no Hindi."""
-    async with open_door(keys=KEYS) as address:
+    async with open_door(spawn=False, keys=KEYS) as address:
         with pytest.RaisesGroup(ConnectionRejected, allow_unwrapped=True, flatten_subgroups=True) as raised:
             async with connected(address, **headers):
                 pass
@@ -223,7 +232,7 @@ async def test_refusals(headers: dict[str, str], status: int, code: str) -> None
 
 async def test_a_refusal_surfaces_in_the_sdk(three: Path) -> None:
     """The SDK's user sees what was wrong with the key."""
-    async with open_door(keys=KEYS) as address:
+    async with open_door(spawn=False, keys=KEYS) as address:
         report = await run_sdk(address, three, key="router_wrong")
     assert report["messages"] == []
     assert "401" in report["errors"][0]
@@ -233,7 +242,10 @@ async def test_a_provider_out_of_reach() -> None:
     """`connected` comes at once; a provider that cannot be reached is an `error` and 1011."""
     unreachable = {"deepgram": Provider(url="ws://127.0.0.1:1")}
     headers = {"x__api__key__id": "own", "x__provider": "deepgram"}
-    async with open_door(providers=unreachable) as address, connected(address, **headers) as client:
+    async with (
+        open_door(spawn=False, providers=unreachable) as address,
+        connected(address, **headers) as client,
+    ):
         messages, code = await rest(client)
     told = [json.loads(message) for message in messages]
     assert [message["type"] for message in told] == ["connected", "error"]

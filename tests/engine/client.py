@@ -1,12 +1,18 @@
 """A client of the engine. trio-websocket's own `open_websocket` leaves its socket open when the server closes first."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+
+from routeraudio.engine.hearing import Hearing
+from routeraudio.engine.wire import Heard
+
+Say = Callable[[Hearing, Iterable[bytes]], Awaitable[list[Heard]]]
+"""Sends all chunks, finishes, gives everything heard."""
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """A pool that a whole test uses, and recognitions from start to end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 import trio
@@ -8,6 +8,7 @@ import trio
 from routeraudio.engine.hearing import Hearing
 from routeraudio.engine.pool import Pool, open_pool
 from routeraudio.engine.wire import Heard
+from tests.engine.client import Say
 
 
 @pytest.fixture
@@ -15,9 +16,6 @@ async def pool() -> AsyncIterator[Pool]:
     """Room for three recognitions."""
     async with open_pool(workers_max=3) as pool:
         yield pool
-
-
-Say = Callable[[Hearing, Iterable[bytes]], Awaitable[list[Heard]]]
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ import psutil  # type: ignore[import-untyped]
 import trio
 
 
-def is_gone(process: psutil.Process) -> bool:
+def is_gone(process: psutil.Process | int) -> bool:
     """Whether it has ended, buried by its parent or not."""
     try:
+        if isinstance(process, int):
+            process = psutil.Process(process)
         return bool(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

@@ -14,8 +14,8 @@ from routeraudio.engine.hearing import Hearing
 from routeraudio.engine.pool import Pool, open_pool
 from routeraudio.engine.wire import Heard, Wish
 
+from .client import Say
 from .clips import GO, MS_BYTES, pcm, silence, split
-from .conftest import Say
 from .processes import is_gone, until
 
 

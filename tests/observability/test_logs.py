@@ -28,8 +28,8 @@ from tests.edge.fakes import (
     upgrade,
     whole_session,
 )
+from tests.edge.heads import REFUSED
 from tests.edge.processes import running
-from tests.edge.test_request_head import REFUSED
 
 CANARY = "canary"
 """In every key, word and sound that these tests send."""

@@ -17,6 +17,7 @@ from routeraudio.pull.decoder import Decoder, decoding
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
 from routeraudio.pull.wire import Job, Opened
+from tests.engine.processes import is_gone, until
 
 from .sources import ALIVE, PRIVATE, Names, Page, Rtsp, Web, encoded, live, pcm, playlist, serving, wav
 
@@ -364,14 +365,6 @@ async def test_ends_with_the_daemon() -> None:
             pid = int(await daemon.stdout.receive_some())
             daemon.kill()
             await daemon.wait()
-            while _lives(pid):  # noqa: ASYNC110 - nobody tells of another's children
-                await trio.sleep(0.01)
+            await until(lambda: is_gone(pid))
         nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(daemon.stdout)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False

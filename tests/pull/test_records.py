@@ -8,13 +8,13 @@ from pathlib import Path
 
 from routeraudio.pull.records import Records
 
-from .test_envelope import record
+from .callbacks import record
 
 HOLDER = """
 import sys
 from pathlib import Path
 from routeraudio.pull.records import Records
-from tests.pull.test_envelope import record
+from tests.pull.callbacks import record
 records = Records(Path(sys.argv[1]))
 records.save(record())
 print("saved", flush=True)

@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from routeraudio.pull.records import Records
+from tests.engine.processes import is_gone, until
 
 from .sources import Web, live, serving
-from .test_decoder import _lives
 from .world import Hook, open_world
 
 
@@ -63,9 +63,7 @@ async def test_a_killed_daemons_task_has_failed(tmp_path: Path) -> None:
         assert hook.finals == []
         running.process.kill()
         await running.process.wait()
-        with trio.fail_after(30):
-            while _lives(running.decoder):  # noqa: ASYNC110 - nobody tells of another's children
-                await trio.sleep(0.01)
+        await until(lambda: is_gone(running.decoder))
     assert hook.finals == []
     async with open_world(state=tmp_path, hook=hook) as next_start:
         await hook.until(lambda hook: hook.finals)

@@ -9,7 +9,7 @@ import trio.testing
 
 from routeraudio.pull.webhook import Webhook
 
-from .test_envelope import callback, record
+from .callbacks import callback, record
 
 
 class Endpoint:

@@ -10,7 +10,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import settled
-from tests.session.test_relay import relaying
+from tests.session.relaying import relaying
 
 
 class QuietAdapter(FakeAdapter):

@@ -1,6 +1,6 @@
 """Stores of both kinds, each empty; the server behind one kind is started once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,8 +9,7 @@ import pytest
 from routeraudio.store.connect import open_store
 from routeraudio.store.sql.store import SqlStore
 from tests.store.postgres import Postgres
-
-Open = Callable[[], SqlStore]
+from tests.store.world import Open
 
 
 @pytest.fixture(scope="session")

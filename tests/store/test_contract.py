@@ -26,11 +26,11 @@ from routeraudio.store.contract import (
 )
 from routeraudio.store.sql import schema
 from routeraudio.store.sql.store import SqlStore
-from tests.store.conftest import Open
 from tests.store.world import (
     CYCLE_USD,
     NODE,
     PRICE,
+    Open,
     a_key,
     act,
     add_key,

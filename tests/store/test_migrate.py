@@ -10,8 +10,7 @@ from alembic.script import ScriptDirectory
 from routeraudio.store.contract import NewerSchema, StoreUnavailable
 from routeraudio.store.sql import migrate, schema
 from routeraudio.store.sql.store import SqlStore
-from tests.store.conftest import Open
-from tests.store.world import add_key, execute
+from tests.store.world import Open, add_key, execute
 
 
 def test_migrations_make_the_schema(store: SqlStore) -> None:

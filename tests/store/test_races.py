@@ -8,8 +8,7 @@ import pytest
 from routeraudio.policy.keys import Budget, Terms
 from routeraudio.store.contract import Node, Opened, Refusal, UsageQuery
 from routeraudio.store.sql.store import SqlStore
-from tests.store.conftest import Open
-from tests.store.world import CYCLE_USD, a_key, act, add_key, mark, opening, race, spent
+from tests.store.world import CYCLE_USD, Open, a_key, act, add_key, mark, opening, race, spent
 
 NODES = [Node(f"node-{number}", "1") for number in range(3)]
 

@@ -14,6 +14,8 @@ from routeraudio.store.sql import schema
 from routeraudio.store.sql.store import SqlStore
 
 T = TypeVar("T")
+Open = Callable[[], SqlStore]
+
 
 NODE: Final = Node("here", "1")
 PRICE: Final = Decimal("0.36")

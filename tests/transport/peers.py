@@ -1,5 +1,6 @@
 """The other end of a connection under test: wsproto's framing, which shares no code with ours, over a socket pair."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -295,3 +296,18 @@ def text(data: str, **more: Any) -> TextMessage:
 
 def binary(data: bytes, **more: Any) -> BytesMessage:
     return BytesMessage(data=data, **more)
+
+
+def is_released(line: Line) -> bool:
+    """Whether the driver's descriptor is closed."""
+    try:
+        os.fstat(line.fd)
+    except OSError:
+        return True
+    return False
+
+
+def clog(line: Line) -> None:
+    """Send to a peer that reads nothing until the kernel takes no more."""
+    while not line.driver.is_congested:
+        line.driver.send(bytes(65_536))

@@ -4,6 +4,9 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
 
 import pytest
 import trio
@@ -15,6 +18,20 @@ from tests.transport.peers import KINDS, Kind, open_line, text
 
 PATIENCE_S = 60.0
 """Real time: ends a test that hangs."""
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    """A loop that never gives Trio its turn cannot be ended by Trio's deadlines: an error is raised where it is."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise TimeoutError(f"not done after {2 * PATIENCE_S:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 2 * PATIENCE_S)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def run(body: object) -> None:

@@ -1,6 +1,5 @@
 """How a connection ends, and that its socket is released whatever the peer does."""
 
-import os
 import socket
 import struct
 
@@ -23,27 +22,13 @@ from tests.transport.peers import (
     Recorder,
     at_once,
     binary,
+    clog,
+    is_released,
     open_line,
     polling,
     protocol,
     text,
 )
-
-
-def is_released(line: Line) -> bool:
-    """Whether the driver's descriptor is closed."""
-    try:
-        os.fstat(line.fd)
-    except OSError:
-        return True
-    return False
-
-
-def clog(line: Line) -> None:
-    """Send to a peer that reads nothing until the kernel takes no more."""
-    while not line.driver.is_congested:
-        line.driver.send(bytes(65_536))
-
 
 # The peer ends it.
 

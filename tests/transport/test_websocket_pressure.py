@@ -20,12 +20,13 @@ from tests.transport.peers import (
     Line,
     at_once,
     binary,
+    clog,
     encoded,
     frame,
+    is_released,
     open_line,
     text,
 )
-from tests.transport.test_websocket_closing import clog, is_released
 
 BEAT_S = 1.0
 """How late a look at the ping clock may come."""

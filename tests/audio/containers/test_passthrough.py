@@ -5,8 +5,7 @@ import pytest
 from routeraudio.audio.transcode import Transcoder, transcoder
 from routeraudio.model.audio import PCM_16K_MONO, Encoding
 from tests.audio import written
-from tests.audio.containers.test_webm import RECORDING
-from tests.audio.made import CONTAINERS, encoded, named, noise, packets
+from tests.audio.made import CONTAINERS, RECORDING, encoded, named, noise, packets
 from tests.audio.signals import drained, samples, snr_db
 
 SECONDS = 3.5

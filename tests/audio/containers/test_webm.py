@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from routeraudio.audio.containers.packets import JUNK_BYTES_MAX, Header, Packet
@@ -7,11 +5,9 @@ from routeraudio.audio.containers.webm import WebmDemuxer
 from routeraudio.audio.transcode import transcoder
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode
-from tests.audio.made import encoded, named, noise, opus_packets, packets, reference
+from tests.audio.made import RECORDING, encoded, named, noise, opus_packets, packets, reference
 from tests.audio.signals import samples, snr_db
 from tests.audio.written import block, cluster, element, opus_head, webm, webm_head
-
-RECORDING = (Path(__file__).parents[2] / "assets" / "audio" / "mediarecorder.webm").read_bytes()
 
 
 def items(data: bytes, step: int = 1 << 30) -> list[Header | Packet]:
