@@ -13,8 +13,8 @@ async def spawned(nursery: trio.Nursery, local: Provider) -> str:
     """Start the engine on the configured port, or on any free one. Returns its base URL, which restarts keep.
 
     Raises:
-        EngineMissing: PocketSphinx is not installed.
-        EngineFault: the engine does not start.
+        EngineMissing: what its models need is not installed.
+        EngineFault: its address cannot be bound.
     """
     parts = urlsplit(local.url or "ws://127.0.0.1:0")
     host = parts.hostname or "127.0.0.1"
