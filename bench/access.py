@@ -11,15 +11,15 @@ import trio
 from rich import box
 from rich.table import Table
 
+from routeraudio.auth.authenticator import Authenticator, PresentedKeys
+from routeraudio.auth.key_admin import KeyAdmin
+from routeraudio.auth.requests import narrowed, token_wish
+from routeraudio.auth.server_secret import open_secrets
 from routeraudio.config.schema import Config
 from routeraudio.policy.keys import Terms, keyed_hash
 from routeraudio.policy.tokens import mint, verify
 from routeraudio.providers.base import Credential
 from routeraudio.providers.catalog import PROVIDERS
-from routeraudio.server.access import Access, Shown
-from routeraudio.server.keyring import Keyring
-from routeraudio.server.secrets import open_secrets
-from routeraudio.server.wishes import narrowed, token_wish
 from routeraudio.store.connect import open_store
 
 MINTED_PER_S_MIN: Final = 2000
@@ -60,8 +60,8 @@ async def _measure() -> list[Rate]:
     config = Config()
     store, secrets = open_store("sqlite://"), open_secrets(config)
     store.migrate()
-    made = Keyring(store, secrets, actor="bench", wall=time.time).create({"name": "bench"})
-    access = Access(store, secrets, config)
+    made = KeyAdmin(store, secrets, actor="bench", wall=time.time).create({"name": "bench"})
+    access = Authenticator(store, secrets, config)
     now_s = int(time.time())
     token = mint(made.key.id, narrowed(token_wish({}), Terms()), secrets, now_s=now_s, ttl_s=3600).text
 
@@ -76,13 +76,13 @@ async def _measure() -> list[Rate]:
         Rate("key hashed", _per_s(partial(keyed_hash, made.text, secrets.peppers[0]))),
         Rate(
             "client let in by a known key",
-            await _admitted_per_s(access, Shown(key=made.text)),
+            await _admitted_per_s(access, PresentedKeys(key=made.text)),
             VERIFIED_PER_S_MIN,
         ),
-        Rate("client let in by a token", await _admitted_per_s(access, Shown(token=token))),
+        Rate("client let in by a token", await _admitted_per_s(access, PresentedKeys(token=token))),
         Rate(
             "client let in, key read from SQLite",
-            await _admitted_per_s(access, Shown(key=made.text), made.key.id),
+            await _admitted_per_s(access, PresentedKeys(key=made.text), made.key.id),
         ),
     ]
     store.close()
@@ -99,7 +99,7 @@ def _per_s(work: Callable[[], object]) -> float:
     return REPEATS / median(spent_s)
 
 
-async def _admitted_per_s(access: Access, shown: Shown, forgotten: str | None = None) -> float:
+async def _admitted_per_s(access: Authenticator, shown: PresentedKeys, forgotten: str | None = None) -> float:
     """Clients let in per second; ``forgotten``: the key that is looked up anew for each."""
     stored = Credential("stored", is_clients_own=False)
     spent_s = []

@@ -19,7 +19,7 @@ from routeraudio.dialects.listen import Listen
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Adapter, Credential, Entry, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 
 RESULT_US_MAX: Final = 40
@@ -156,7 +156,9 @@ def _fresh(name: str, vendor: Vendor) -> tuple[Adapter, Listen]:
     options = Options(
         provider=name, audio=PCM_16K_MONO, language=_language(name), model=vendor.model, partial_results=True
     )
-    adapter = entry.adapter(Leg(options=options, url=entry.default_url, credential=Credential("key", False)))
+    adapter = entry.adapter(
+        AdapterConfig(options=options, url=entry.default_url, credential=Credential("key", False))
+    )
     adapter.opened()
     adapter.tick(0.0)
     adapter.audio(bytes(adapter.audio_format.bytes_per_second * AUDIO_S))

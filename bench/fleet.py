@@ -29,14 +29,14 @@ from rich.table import Table
 
 from bench.processes import anonymous_kib, cpu_ns
 from routeraudio.policy.keys import Budget, Key, Terms
-from routeraudio.store.base import Audit, Mark, Node, Opened, Opening
 from routeraudio.store.connect import open_store
+from routeraudio.store.contract import Audit, Mark, Node, Opened, Opening
+from tests.edge.fakes import client
 from tests.fleet.counting import open_counter
 from tests.fleet.processes import Daemon, free_ports
 from tests.fleet.races import MULAW
 from tests.fleet.riding import AUDIO, Wish, ride
 from tests.fleet.storm import PRICE
-from tests.server.fakes import client
 from tests.store.postgres import Postgres
 
 FIRST: Final = AUDIO[:800]

@@ -176,7 +176,7 @@ class Load:
             session.send_block(flags)
             self.sent += 1
             if session.wants_to_write:
-                self._watch(session)
+                self._observer(session)
 
     def drain(self) -> float:
         """Receives until every reply is back or the time is up; returns how many seconds it took."""
@@ -228,7 +228,7 @@ class Load:
     def _serve(self, session: Session) -> None:
         if session.wants_to_write:
             session.write(b"")
-            self._watch(session)
+            self._observer(session)
         for one in session.receive():
             self._message(session, one)
 

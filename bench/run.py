@@ -163,14 +163,14 @@ class Stage:
         Raises:
             ChildFailed: the proxy lost a session, or a process ended. The stage is of no further use then.
         """
-        watch = _Watch(self._pids, self._idle_kib, self._ours)
+        observer = _Watch(self._pids, self._idle_kib, self._ours)
         self._generator.say(str(seconds))
-        watch.until(self._generator, seconds + _DRAIN_S, tick)
+        observer.until(self._generator, seconds + _DRAIN_S, tick)
         report = self._generator.hear(LoadReport, _ANSWER_S)
         if report.failure:
             raise self.child.failed(report.failure) if self.child else ChildFailed(report.failure)
         self._sink.say("report")
-        return Outcome(report, self._sink.hear(SinkReport, _ANSWER_S), watch.memory, watch.neighbours)
+        return Outcome(report, self._sink.hear(SinkReport, _ANSWER_S), observer.memory, observer.neighbours)
 
 
 @contextmanager

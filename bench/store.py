@@ -19,11 +19,11 @@ from rich.table import Table
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import Budget, Key, Terms
 from routeraudio.policy.pricing import CYCLE_S
-from routeraudio.session.tab import NoTab
-from routeraudio.store.base import Audit, Mark, Node, Opening
+from routeraudio.session.credit import UnlimitedCredit
 from routeraudio.store.connect import open_store
-from routeraudio.store.ledger import Ledger
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Audit, Mark, Node, Opening
+from routeraudio.store.ledger.service import Ledger
+from routeraudio.store.sql.store import SqlStore
 from tests.store.postgres import Postgres, is_installed
 
 START_MS_MAX: Final = {"sqlite": 3.0, "postgresql": 5.0}
@@ -134,9 +134,9 @@ async def _measure(
             for _ in range(ROUNDS)
         ]
         marks_per_s = await trio.to_thread.run_sync(_marks, store, node, principals, marks_s)
-        without = await _share([NoTab()] * STREAMS, share_s)
-        tabs = [await _tab(ledger, principals[number % ACCOUNTS]) for number in range(STREAMS)]
-        share = await _share(tabs, share_s)
+        without = await _share([UnlimitedCredit()] * STREAMS, share_s)
+        credits = [await _credit(ledger, principals[number % ACCOUNTS]) for number in range(STREAMS)]
+        share = await _share(credits, share_s)
         nursery.cancel_scope.cancel()
     return StoreCost(
         name=name,
@@ -158,7 +158,7 @@ class _Countable(Protocol):
     def begun(self, cycles: int) -> None: ...
 
 
-async def _tab(ledger: Ledger, principal: Principal) -> _Countable:
+async def _credit(ledger: Ledger, principal: Principal) -> _Countable:
     return await ledger.open(
         session_id=uuid4().hex,
         principal=principal,
@@ -170,11 +170,11 @@ async def _tab(ledger: Ledger, principal: Principal) -> _Countable:
 
 
 async def _start(ledger: Ledger, principal: Principal) -> float:
-    """Seconds that opening a tab adds to a stream's start."""
+    """Seconds that opening a credit adds to a stream's start."""
     # A stream comes to a loop that has been waiting, not to one that is warm from the last.
     await trio.sleep(0.002)
     began_s = time.perf_counter()
-    await _tab(ledger, principal)
+    await _credit(ledger, principal)
     return time.perf_counter() - began_s
 
 
@@ -203,13 +203,13 @@ def _marks(store: SqlStore, node: Node, principals: list[Principal], seconds: fl
     return count * BATCH / elapsed_s
 
 
-async def _share(tabs: list[_Countable], seconds: float) -> float:
+async def _share(credits: list[_Countable], seconds: float) -> float:
     """Processor time per second while every stream begins a cycle every five seconds, evenly shifted."""
-    pause_s = CYCLE_S / len(tabs)
+    pause_s = CYCLE_S / len(credits)
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     step = 0
     while (now_s := time.perf_counter()) < began_s + seconds:
-        tabs[step % len(tabs)].begun(step // len(tabs) + 1)
+        credits[step % len(credits)].begun(step // len(credits) + 1)
         step += 1
         await trio.sleep(max(0.0, began_s + step * pause_s - now_s))
     return (time.process_time() - began_cpu_s) / (time.perf_counter() - began_s)

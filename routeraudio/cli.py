@@ -1,4 +1,4 @@
-"""Floor 7: the command line. Commands are imported when they are called, so that each starts fast."""
+"""Floor 11: the command line. Commands are imported when they are called, so that each starts fast."""
 
 import os
 import sys
@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from routeraudio import __version__
-from routeraudio.commands.trouble import DONE, FAILED, USAGE, Trouble, leaves
+from routeraudio.commands.errors import DONE, FAILED, USAGE, Trouble, leaves
 
 INTERRUPTED: Final = 130
 """What shells report for a command that Ctrl-C ended."""
 
 COMMANDS: Final = {
+    "init": "Write a configuration to start from.",
     "serve": "Run the daemon.",
     "demo": "Start a daemon, stream speech through it, show what comes back and how fast.",
     "stream": "Send audio to a daemon and show the transcripts.\n\nCtrl-C ends the audio and waits for the last "
@@ -29,6 +30,8 @@ COMMANDS: Final = {
     "check-config": "Check a configuration file.",
     "token": "Make a token for a router key.",
     "usage": "Show what was used and what it costs.",
+    "backup": "Save the embedded store and the server's secret into one file, while the daemon runs or not.",
+    "restore": "Put back what a backup has saved.",
     "version": "Show versions.",
 }
 """Each is a function of its name in a module of its name."""

@@ -1,59 +1,62 @@
-"""Floor 6, the composition root: configuration → poller, engine, door → listeners; signals, readiness, drain."""
+"""Floor 9, the composition root: configuration → poller, engine, listeners; signals, readiness, drain."""
 
 import gc
 import os
 import resource
 import signal
-import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+import msgspec
 import structlog
 import trio
 from quart_trio import QuartTrio
 
-from routeraudio import workers
+from routeraudio.api import health
+from routeraudio.api.app import create_app
+from routeraudio.api.hypercorn import HypercornServer
+from routeraudio.api.pull import PullApi
+from routeraudio.config import running
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Config
+from routeraudio.config.schema import Config, Pull, Server, Store
+from routeraudio.edge.admission import Admission
+from routeraudio.edge.connection import ConnectionHandler
+from routeraudio.edge.listeners import inherited, names, open_listeners
+from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.engine.spawned import spawned
+from routeraudio.gateway.handler import GatewayHandler
 from routeraudio.model.errors import ConfigFault
-from routeraudio.pull import setup
-from routeraudio.server import logs, systemd, vitals
-from routeraudio.server.admission import Admission
-from routeraudio.server.app import create_app
-from routeraudio.server.board import Board
-from routeraudio.server.books import Books
-from routeraudio.server.door import Door
-from routeraudio.server.gateway import Gateway
-from routeraudio.server.health import Health, Memory
-from routeraudio.server.http import Http
-from routeraudio.server.listening import inherited, names, open_listeners
-from routeraudio.server.metrics import Metrics
-from routeraudio.server.place import ALONE, Place, die_with, place_of
-from routeraudio.server.pulls import Pulls
-from routeraudio.server.pulse import Pulse
-from routeraudio.server.streaming import Streaming
-from routeraudio.server.turns import Turns
+from routeraudio.observability import logs
+from routeraudio.observability.metrics import Metrics
+from routeraudio.persistence import Persistence
+from routeraudio.pull import factory
 from routeraudio.transport import host
+from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
-from routeraudio.transport.tls import server_context
+from routeraudio.workers import sd_notify, supervisor
+from routeraudio.workers.context import ALONE, Place, die_with, place_of
+from routeraudio.workers.fair_listener import FairListener
+from routeraudio.workers.heartbeat import Heartbeat
+from routeraudio.workers.load import Load, Memory
+from routeraudio.workers.shared_state import SharedState
 
 log = structlog.get_logger(__name__)
 
 EXIT_OK: Final = 0
 EXIT_CONFIG: Final = 2
 
-FINISH_S: Final = 20.0
-"""After `drain_s`: last words (10 s), the closing handshake (5 s) and some room."""
+FINISH_S: Final = 4.0
+"""After `drain_s`, for last words and closing handshakes: a drain ends at `drain_s` + 5 s, whatever a peer does. Who is
+slower is cut off with 1012."""
 
-
-POSTING_S: Final = 5.0
-"""For callbacks of stream pull that are still to be posted; the rest is posted at the next start."""
+POST_S: Final = 0.5
+"""Then for callbacks of stream pull that are still to be posted; the rest is posted at the next start."""
 
 
 class Daemon:
@@ -65,34 +68,44 @@ class Daemon:
 
     def __init__(self, config: Config, poller: Poller, place: Place = ALONE) -> None:
         self._config = config
+        self._tls: Certificates | None = None
         self._poller = poller
         self._place = place
         self._admission = Admission(config.limits, place.share(config.server.max_sessions))
-        self._board = Board.alone() if place.board is None else Board.at(place.board, place.number)
-        self._metrics = Metrics(self._board, worker=place.number)
-        self._health = Health(Memory(workers=place.workers))
-        self._books = Books(config, place.number)
-        self._pulse = Pulse(self._admission, self._board, self._metrics, self._health, self._books.ledger)
-        self._streaming = Streaming(
-            config, self._poller, self._admission, self._books.access, self._books.ledger, self._metrics
+        self._shared_state = (
+            SharedState.alone() if place.shared is None else SharedState.at(place.shared, place.number)
         )
-        self._gateway = Gateway(
+        self._metrics = Metrics(self._shared_state, worker=place.number)
+        self._load = Load(Memory(workers=place.workers))
+        self._persistence = Persistence(config, place.number)
+        self._heartbeat = Heartbeat(
+            self._admission, self._shared_state, self._metrics, self._load, self._persistence.ledger
+        )
+        self._streaming = StreamHandler(
+            config,
+            self._poller,
+            self._admission,
+            self._persistence.access,
+            self._persistence.ledger,
+            self._metrics,
+        )
+        self._gateway = GatewayHandler(
             self._streaming,
             self._poller,
             self._admission,
-            self._books.access,
-            self._books.ledger,
+            self._persistence.access,
+            self._persistence.ledger,
             self._metrics,
         )
-        guard = setup.guard(config.pull)
+        guard = factory.guard(config.pull)
         # Looked up for each task: a reload may change the server's secret.
-        self._tasks = setup.registry(
-            config, guard, lambda account: self._books.access.secrets.webhook_secret(account)
+        self._tasks = factory.registry(
+            config, guard, lambda account: self._persistence.access.secrets.webhook_secret(account)
         )
-        self._pulls = Pulls(
+        self._pulls = PullApi(
             self._tasks,
-            self._books.access,
-            self._books.ledger,
+            self._persistence.access,
+            self._persistence.ledger,
             self._admission,
             config=lambda: self._streaming.config,
             routes=lambda: self._streaming.routes,
@@ -110,27 +123,34 @@ class Daemon:
         """
         server = self._config.server
         trio.socket.set_custom_hostname_resolver(Resolver(self._config.limits.dial_dns_s))
-        tls = _tls(self._config)
+        files = _certificates(self._config)
+        self._tls = Certificates(files) if files else None
         shared = inherited(self._place.listening)
         listeners = shared or await open_listeners(server.bind, os.environ)
-        door = Door(
+        connections = ConnectionHandler(
             self._streaming,
-            Http(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
+            HypercornServer(
+                create_app([self._mount_vitals, *self._persistence.mounts, self._pulls.mount])
+            ).serve,
             self._admission,
             gateway=self._gateway,
-            tls=tls,
+            tls=self._tls,
             trusted_proxies=[ip_network(text) for text in server.trusted_proxies],
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
-            await nursery.start(self._books.run)
+            await nursery.start(self._persistence.run)
             await self._take_up_tasks(nursery)
             await self._reach_engine(nursery)
-            nursery.start_soon(self._pulse.run)
-            doors: list[trio.abc.Listener[trio.SocketStream]] = (
-                [Turns(one, self._board, self._pulse.tell) for one in shared] if shared else [*listeners]
+            nursery.start_soon(self._heartbeat.run)
+            if self._tls is not None:
+                nursery.start_soon(self._keep_certificates, self._tls)
+            accepting: list[trio.abc.Listener[trio.SocketStream]] = (
+                [FairListener(one, self._shared_state, self._heartbeat.tell) for one in shared]
+                if shared
+                else [*listeners]
             )
-            nursery.start_soon(partial(trio.serve_listeners, door.handle, doors))
+            nursery.start_soon(partial(trio.serve_listeners, connections.handle, accepting))
             task_status.started(names(listeners))
 
     async def drain(self) -> None:
@@ -147,19 +167,41 @@ class Daemon:
         self._tasks.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
-        with trio.move_on_after(POSTING_S):
+        with trio.move_on_after(POST_S):
             await self._tasks.posted()
-        await self._books.ledger.flush()
+        await self._persistence.ledger.flush()
 
     def reload(self, config: Config) -> None:
-        """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are."""
+        """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are.
+
+        Raises:
+            ConfigFault: a certificate cannot be used; nothing has changed.
+        """
+        if self._tls is not None and (files := _certificates(config)):
+            self._tls.reload(files)
         for table in ("server", "store", "pull"):
-            if getattr(config, table) != getattr(self._config, table):
+            if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         self._streaming.configure(config)
-        self._books.access.configure(config)
+        self._persistence.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
+
+    async def _keep_certificates(self, certificates: Certificates) -> NoReturn:
+        """Put renewed certificates in place, and say in time that one is not renewed. Runs until cancelled."""
+        while True:
+            left_s = certificates.expires_at - time.time()
+            self._metrics.certificate_left(left_s)
+            if left_s < EXPIRES_SOON_S:
+                log.warning("certificate_expires", days=round(left_s / 86_400, 1))
+            await trio.sleep(LOOK_S)
+            if certificates.is_changed():
+                try:
+                    certificates.reload()
+                    log.info("certificate_renewed")
+                except ConfigFault as fault:
+                    # Half written, perhaps: looked at again, and served on with the old one.
+                    log.error("certificate_refused", why=str(fault))
 
     async def _take_up_tasks(self, nursery: trio.Nursery) -> None:
         try:
@@ -177,7 +219,7 @@ class Daemon:
 
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        vitals.mount(app, self._pulse.standing, page)
+        health.mount(app, self._heartbeat.standing, page)
 
 
 async def serve(
@@ -194,11 +236,14 @@ def main(config_path: Path | None) -> int:
         logs.configure(config.log)
         _raise_descriptor_limit()
         place = place_of(os.environ)
-        if place is None and workers.count(config) > 1:
-            return workers.run(config, config_path)
         if place is not None:
             die_with(place.parent)
-        host.run(partial(_main, config, config_path, place or ALONE))
+            host.run(partial(_main, config, config_path, place))
+            return EXIT_OK
+        with running.recorded(config_path, os.environ):
+            if supervisor.count(config) > 1:
+                return supervisor.run(config, config_path)
+            host.run(partial(_main, config, config_path, ALONE))
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
@@ -220,7 +265,7 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
             gc.freeze()
             if place is ALONE:
                 log.info("listening", addresses=addresses)
-            systemd.notify(systemd.READY)
+            sd_notify.notify(sd_notify.READY)
             await _obey(signals, daemon, config_path)
             nursery.cancel_scope.cancel()
 
@@ -228,7 +273,7 @@ async def _main(config: Config, config_path: Path | None, place: Place, poller: 
 async def _started(nursery: trio.Nursery, daemon: Daemon, signals: AsyncIterator[int]) -> list[str]:
     """Where the daemon listens. Who is told to stop before stops at once: it may wait for its store for hours."""
     async with trio.open_nursery() as starting:
-        starting.start_soon(workers.when_told, signals, nursery.cancel_scope.cancel)
+        starting.start_soon(supervisor.when_told, signals, nursery.cancel_scope.cancel)
         addresses: list[str] = await nursery.start(daemon.run)
         starting.cancel_scope.cancel()
     return addresses
@@ -238,7 +283,7 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
     """SIGHUP reloads; the first SIGTERM or SIGINT drains, the second one ends at once. Returns when all is done."""
     while await anext(signals) == signal.SIGHUP:
         _reload(daemon, config_path)
-    systemd.notify(systemd.STOPPING)
+    sd_notify.notify(sd_notify.STOPPING)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_second_signal, signals, nursery.cancel_scope.cancel)
         await daemon.drain()
@@ -247,26 +292,37 @@ async def _obey(signals: AsyncIterator[int], daemon: Daemon, config_path: Path |
 
 
 async def _second_signal(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    await workers.when_told(signals, lambda: log.warning("second_signal"))
+    await supervisor.when_told(signals, lambda: log.warning("second_signal"))
     stop()
 
 
 def _reload(daemon: Daemon, config_path: Path | None) -> None:
     """A configuration that cannot be used changes nothing."""
+    sd_notify.notify(sd_notify.reloading())
+    refused: str | None = None
     try:
-        config = load(config_path, os.environ)
+        daemon.reload(load(config_path, os.environ))
+        log.info("reloaded")
     except ConfigFault as fault:
-        log.error("reload_refused", why=str(fault))
-        return
-    daemon.reload(config)
-    log.info("reloaded")
+        refused = str(fault)
+        log.error("reload_refused", why=refused)
+    sd_notify.notify(sd_notify.reloaded(refused))
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
+def _fixed(table: Server | Store | Pull) -> object:
+    """What of a table only a restart changes: certificates are read anew by a reload."""
+    if not isinstance(table, Server):
+        return table
+    return msgspec.structs.replace(table, tls_certificate=None, tls_key=None, certificates=())
+
+
+def _certificates(config: Config) -> list[Files]:
+    """The files of the listeners' certificates; none where TLS ends elsewhere."""
     server = config.server
     if server.tls_certificate is None or server.tls_key is None:
-        return None
-    return server_context(Path(server.tls_certificate), Path(server.tls_key))
+        return []
+    further = [(one.certificate, one.key) for one in server.certificates]
+    return [Files(Path(one), Path(key)) for one, key in [(server.tls_certificate, server.tls_key), *further]]
 
 
 def _raise_descriptor_limit() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import routeraudio
 from routeraudio import cli
-from routeraudio.commands.trouble import Trouble
+from routeraudio.commands.errors import Trouble
 from routeraudio.config.loading import load
 from routeraudio.emulators.catalog import EMULATORS
 

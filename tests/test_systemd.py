@@ -56,6 +56,11 @@ def test_the_database_has_a_place(service: dict[str, str]) -> None:
     assert service["StateDirectory"]
 
 
+def test_programs_are_there_on_a_minimal_debian(service: dict[str, str]) -> None:
+    """`/bin/kill` is in no essential package; a shell is."""
+    assert shlex.split(service["ExecReload"])[0] == "/bin/sh"
+
+
 def test_the_engine_outlives_the_signal(service: dict[str, str]) -> None:
     """SIGTERM reaches the daemon alone, else a drain would have no recogniser."""
     assert service["KillMode"] == "mixed"

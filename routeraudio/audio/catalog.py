@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from routeraudio.audio.container import ContainerDecoder
+from routeraudio.audio.containers.decoding import ContainerDecoder
+from routeraudio.audio.containers.mp3 import Mp3Demuxer
+from routeraudio.audio.containers.ogg import OggDemuxer
+from routeraudio.audio.containers.packets import Demuxer
+from routeraudio.audio.containers.webm import WebmDemuxer
 from routeraudio.audio.decoder import Decoder
 from routeraudio.audio.g711 import MulawDecoder
-from routeraudio.audio.mp3 import Mp3Demuxer
-from routeraudio.audio.ogg import OggDemuxer
-from routeraudio.audio.packets import Demuxer
 from routeraudio.audio.pcm import PcmDecoder
-from routeraudio.audio.webm import WebmDemuxer
 from routeraudio.model.audio import CHANNELS_MAX, SAMPLE_RATES_HZ, AudioFormat, Encoding
 from routeraudio.model.errors import invalid_parameter
 

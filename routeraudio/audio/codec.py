@@ -18,8 +18,8 @@ from av.codec import CodecContext
 from av.error import FFmpegError
 from av.packet import Packet as AvPacket
 
-from routeraudio.audio import opus
-from routeraudio.audio.packets import CHANNELS_MAX, Header, Packet, audio_error
+from routeraudio.audio.containers import opus
+from routeraudio.audio.containers.packets import CHANNELS_MAX, Header, Packet, audio_error
 from routeraudio.audio.pcm import mixed, spread
 
 _BAD_PACKETS_MAX: Final = 50

@@ -6,8 +6,8 @@ The bytes that come out depend on the bytes that went in, never on how they were
 from typing import Protocol
 
 from routeraudio.audio import catalog, pcm
+from routeraudio.audio.containers.passthrough import ContainerPassthrough
 from routeraudio.audio.decoder import Decoder
-from routeraudio.audio.passage import Passage
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import SAMPLE_RATES_HZ, AudioFormat
 
@@ -124,7 +124,7 @@ class _Passthrough:
         return b""
 
 
-class _ContainerPassthrough(Passage):
+class _ContainerPassthrough(ContainerPassthrough):
     """A container's bytes have no boundaries of ours to keep."""
 
     is_passthrough = True

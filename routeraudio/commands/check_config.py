@@ -1,9 +1,10 @@
 """`routeraudio check-config`: is this configuration one the daemon would start with?"""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from routeraudio.commands.trouble import DONE, usage
+from routeraudio.commands.errors import DONE, usage
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import ConfigFault
@@ -23,14 +24,14 @@ def check_config(*, config: Path | None = None) -> int:
     return DONE
 
 
-def checked(config: Path | None) -> Config:
+def checked(config: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration as the daemon would read it.
 
     Raises:
         Trouble: it cannot be used.
     """
     try:
-        return load(config, os.environ)
+        return load(config, environ)
     except ConfigFault as fault:
         raise usage(str(fault)) from None
 

@@ -18,8 +18,8 @@ import trio
 import wsproto.utilities
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
+from routeraudio.commands.errors import Trouble, leaves, usage
 from routeraudio.commands.refusals import refused
-from routeraudio.commands.trouble import Trouble, leaves, usage
 
 CONNECT_S: Final = 10.0
 """Name, TCP and TLS."""

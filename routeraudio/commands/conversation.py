@@ -10,8 +10,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from routeraudio.commands.client import send
 from routeraudio.commands.display import Display
+from routeraudio.commands.errors import Trouble
 from routeraudio.commands.sound import CHUNK_MS, Sound
-from routeraudio.commands.trouble import Trouble
 from routeraudio.commands.wire import Error, decode
 
 LAST_WORDS_S: Final = 60.0

@@ -16,13 +16,13 @@ from routeraudio import daemon
 from routeraudio.commands import display, wire
 from routeraudio.commands.client import converse
 from routeraudio.commands.conversation import Conversation
+from routeraudio.commands.errors import DONE, Trouble, leaves, usage
 from routeraudio.commands.sound import Sound, opened
 from routeraudio.commands.stream import Wishes, headers, listen_url, succeed
-from routeraudio.commands.trouble import DONE, Trouble, leaves, usage
 from routeraudio.config.schema import Config, Key, Log, Provider, Server
 from routeraudio.engine.faults import EngineFault
 from routeraudio.model.errors import ConfigFault
-from routeraudio.server import logs
+from routeraudio.observability import logs
 
 CLIP: Final = Path(routeraudio.__file__).parent / "assets" / "goforward.wav"
 """Human speech from CMU PocketSphinx (BSD-2-Clause): "go forward ten meters"."""

@@ -7,10 +7,10 @@ from typing import Final
 import trio
 
 from routeraudio.commands import services
-from routeraudio.commands.trouble import usage
-from routeraudio.emulators import faults, script
+from routeraudio.commands.errors import usage
 from routeraudio.emulators.catalog import EMULATORS
-from routeraudio.emulators.hearing import EngineHear
+from routeraudio.emulators.kit import faults, script
+from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.errors import ConfigFault
 

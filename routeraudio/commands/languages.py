@@ -6,7 +6,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from routeraudio.commands.trouble import DONE, FAILED
+from routeraudio.commands.errors import DONE, FAILED
 from routeraudio.providers.languages import Language, find
 
 

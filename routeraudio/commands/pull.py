@@ -12,17 +12,17 @@ from cyclopts import Parameter
 from routeraudio.commands import display
 from routeraudio.commands.client import converse
 from routeraudio.commands.conversation import Conversation
+from routeraudio.commands.errors import DONE, Trouble, leaves, usage
 from routeraudio.commands.stream import Wishes, headers, listen_url, succeed
-from routeraudio.commands.trouble import DONE, Trouble, leaves, usage
 from routeraudio.config.schema import Log, Pull
 from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.observability import logs
 from routeraudio.pull.addresses import Network
+from routeraudio.pull.factory import bounds
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.listening import Listening
-from routeraudio.pull.opening import OPENERS
-from routeraudio.pull.setup import bounds
-from routeraudio.server import logs
+from routeraudio.pull.sandbox.opening import OPENERS
+from routeraudio.pull.source_reader import SourceReader
 
 PIECES_MAX: Final = 2
 """Of audio, at most a second each, on their way from the source to the daemon."""
@@ -58,7 +58,7 @@ class Puller:
     def __init__(self, source: str, guard: Guard) -> None:
         self._send, pieces = trio.open_memory_channel[bytes](PIECES_MAX)
         self.sound = Pulled(pieces)
-        self._listening = Listening(source, guard, bounds(Pull()), self._hear)
+        self._listening = SourceReader(source, guard, bounds(Pull()), self._hear)
         self._lost: SourceFault | None = None
         self._has_news = trio.Event()
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from routeraudio.commands.trouble import FAILED, USAGE, Trouble
+from routeraudio.commands.errors import FAILED, USAGE, Trouble
 from routeraudio.commands.wire import Error
 
 WORDS_MAX: Final = 300

@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from routeraudio.commands.trouble import DONE, Trouble, leaves, usage
+from routeraudio.commands.errors import DONE, Trouble, leaves, usage
 from routeraudio.engine.faults import EngineFault
 from routeraudio.model.errors import ConfigFault
 

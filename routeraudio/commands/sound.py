@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import av
 import av.error
 
-from routeraudio.commands.trouble import Trouble, usage
+from routeraudio.commands.errors import Trouble, usage
 from routeraudio.model.audio import CHANNELS_MAX, PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 
 CHUNK_MS: Final = 100

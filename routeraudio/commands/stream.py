@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from routeraudio.commands import display
 from routeraudio.commands.client import converse
 from routeraudio.commands.conversation import Conversation, Ending
+from routeraudio.commands.errors import DONE, Trouble, usage
 from routeraudio.commands.refusals import ended
 from routeraudio.commands.sound import Microphone, RawInput, Sound, opened
-from routeraudio.commands.trouble import DONE, Trouble, usage
 from routeraudio.model.audio import CHANNELS_MAX, SAMPLE_RATES_HZ, AudioFormat
 
 KEY_VARIABLE: Final = "ROUTERAUDIO_KEY"

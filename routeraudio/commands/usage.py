@@ -10,10 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from routeraudio.commands.desk import open_desk
-from routeraudio.commands.trouble import DONE
-from routeraudio.commands.trouble import usage as misuse
-from routeraudio.server.report import SUMS, Report, parse, read, sums, view
+from routeraudio.api.usage_report import SUMS, Report, parse, read, sums, view
+from routeraudio.commands.admin_store import open_admin_store
+from routeraudio.commands.errors import DONE
+from routeraudio.commands.errors import usage as misuse
 
 
 def usage(
@@ -63,8 +63,8 @@ def usage(
         query = parse({name: value for name, value in given.items() if value is not None})
     except ValueError as error:
         raise misuse(f"--{error}") from None
-    with open_desk(config) as desk:
-        report = read(desk.store, query)
+    with open_admin_store(config) as admin:
+        report = read(admin.store, query)
     if json:
         print(msgspec.json.encode(view(report)).decode())
     elif csv:

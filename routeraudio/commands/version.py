@@ -4,7 +4,7 @@ import platform
 from importlib.metadata import version as installed
 
 from routeraudio import __version__
-from routeraudio.commands.trouble import DONE
+from routeraudio.commands.errors import DONE
 
 
 def version() -> int:

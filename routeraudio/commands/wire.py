@@ -5,7 +5,7 @@ Written from the protocol, not shared with the dialect that speaks it: the comma
 
 import msgspec
 
-from routeraudio.commands.trouble import Trouble
+from routeraudio.commands.errors import Trouble
 
 
 class Word(msgspec.Struct, frozen=True):

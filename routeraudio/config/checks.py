@@ -68,6 +68,10 @@ def _server(server: Server, source: Source) -> None:
         except ValueError:
             message = f'expected addresses or networks such as "10.0.0.0/8", got {text!r}'
             raise source.fault(("server", "trusted_proxies"), message) from None
+    if server.certificates and server.tls_certificate is None:
+        raise source.fault(
+            ("server", "certificates"), "are for further names; expected tls_certificate and tls_key besides"
+        )
     if (server.tls_certificate is None) != (server.tls_key is None):
         missing = "tls_key" if server.tls_key is None else "tls_certificate"
         raise source.fault(("server", missing), "is missing; TLS needs certificate and key")

@@ -21,6 +21,7 @@ from routeraudio.config.files import (
 from routeraudio.config.schema import Access, Config, Provider, Server
 from routeraudio.config.secret import Secret
 from routeraudio.config.source import NO_FILE, Source
+from routeraudio.config.source import Path as Place
 from routeraudio.config.state import placed
 from routeraudio.model.errors import ConfigFault
 from routeraudio.providers.catalog import PROVIDERS
@@ -87,6 +88,16 @@ class _Files:
             server,
             tls_certificate=self._path(("server", "tls_certificate"), server.tls_certificate),
             tls_key=self._path(("server", "tls_key"), server.tls_key),
+            certificates=tuple(
+                msgspec.structs.replace(
+                    one,
+                    certificate=self._found(
+                        ("server", "certificates", number, "certificate"), one.certificate
+                    ),
+                    key=self._found(("server", "certificates", number, "key"), one.key),
+                )
+                for number, one in enumerate(server.certificates)
+            ),
         )
 
     def access(self, access: Access) -> Access:
@@ -104,9 +115,10 @@ class _Files:
             ca_file=self._path((*path, "ca_file"), provider.ca_file),
         )
 
-    def _path(self, path: tuple[str, ...], name: str | None) -> str | None:
-        if name is None:
-            return None
+    def _path(self, path: Place, name: str | None) -> str | None:
+        return None if name is None else self._found(path, name)
+
+    def _found(self, path: Place, name: str) -> str:
         try:
             return str(self._folders.find(name))
         except ValueError as error:

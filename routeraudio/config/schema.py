@@ -40,14 +40,24 @@ KeyHash = Annotated[
 ]
 
 
+class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[server.certificates]]`: a certificate for further names (SNI). After loading: absolute paths."""
+
+    certificate: str
+    key: str
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[server]`: where and how the daemon listens."""
 
     bind: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=64)] = ("127.0.0.1:8080",)
     """`host:port`, `[::1]:port` or `unix:/run/…`; see `routeraudio.config.address`."""
+    node: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """This daemon among those that share a store; None: made from the host's name and `bind`."""
     tls_certificate: str | None = None
     """PEM file. After loading: the absolute path of a readable file."""
     tls_key: str | None = None
+    certificates: tuple[Certificate, ...] = ()
     workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
     """Processes that share the port; 0: one per core."""
     metrics: bool = True
@@ -67,7 +77,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     own_provider_keys: bool = True
     """Clients may bring a provider's own key."""
     token_secret: Secret | None = None
-    """Lines for `policy.secrets`. After loading they are here wherever they came from. None: see `server.secrets`."""
+    """Lines for `policy.secrets`. Set after loading, whatever the source. None: see `auth.server_secret`."""
     token_secret_file: str | None = None
     token_secret_env: str | None = None
     admin_key: Secret | None = None

@@ -2,9 +2,8 @@
 
 A dialect reads a request head into `Options`, client messages into commands, and events into client messages.
 
-Reading and telling are two calls of one object, but not one moment: what is told waits for a client that reads slowly.
-So a dialect that learns something from the client's audio and wants to tell it sends itself an `Aside`, which comes
-back through `event` in its place among what the provider says.
+A dialect that learns something from the client's audio sends itself a `DialectEvent`. It comes back through `event`
+in order with the provider's events, so that a slow client does not reorder messages.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +38,7 @@ class Request(msgspec.Struct, frozen=True):
         return [("path", self.path)]
 
 
-class Wish(msgspec.Struct, frozen=True):
+class StreamRequest(msgspec.Struct, frozen=True):
     """What a client asked for, and what it showed to be let in."""
 
     options: Options
@@ -51,7 +50,7 @@ class Wish(msgspec.Struct, frozen=True):
     """What only this dialect knows of; handed to it when it is made."""
 
     def __repr__(self) -> str:
-        return f"Wish({self.options!r}, …)"
+        return f"StreamRequest({self.options!r}, …)"
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """For pretty printers, which do not ask `__repr__`."""
@@ -81,7 +80,7 @@ Command = bytes | Control
 """Audio, or a control."""
 
 
-class Aside(msgspec.Struct, frozen=True):
+class DialectEvent(msgspec.Struct, frozen=True):
     """What a dialect has heard in the client's audio and tells itself, behind everything told so far."""
 
     note: object
@@ -91,14 +90,14 @@ class Aside(msgspec.Struct, frozen=True):
 class Dialect(Protocol):
     """One client's side of a session."""
 
-    def received(self, message: Message) -> Sequence[Command | Aside]:
+    def received(self, message: Message) -> Sequence[Command | DialectEvent]:
         """What a client message means; audio keeps its order among controls.
 
         Raises:
             ClientFault: a message this dialect does not allow.
         """
 
-    def event(self, event: Event | Aside) -> Sequence[Message]:
+    def event(self, event: Event | DialectEvent) -> Sequence[Message]:
         """What the client is told about an event; nothing for most."""
 
     def error(self, fault: Fault) -> Sequence[Message]:
@@ -109,7 +108,7 @@ class Dialect(Protocol):
 
 
 @runtime_checkable
-class Greets(Protocol):
+class HasGreeting(Protocol):
     """What a dialect has besides, whose server speaks first."""
 
     def greeting(self) -> Sequence[Message]:
@@ -117,7 +116,7 @@ class Greets(Protocol):
 
 
 @runtime_checkable
-class KeepsTime(Protocol):
+class HasTicks(Protocol):
     """What a dialect has besides, that tells its client something when nothing happens."""
 
     @property
@@ -125,14 +124,14 @@ class KeepsTime(Protocol):
         """How often `tick` wants to be sent to `event`."""
 
     @property
-    def tick(self) -> Aside:
+    def tick(self) -> DialectEvent:
         """Time has passed."""
 
 
 class Opening(msgspec.Struct, frozen=True):
     """What a dialect is made from."""
 
-    wish: Wish
+    wish: StreamRequest
     options: Options
     """Those of the wish, and what has been decided since: the provider, its model."""
     request_id: str
@@ -155,12 +154,12 @@ class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     paths: tuple[str, ...]
-    parse: Callable[[Request], Wish]
+    parse: Callable[[Request], StreamRequest]
     """Raises `BadRequest`."""
     dialect: Callable[[Opening], Dialect]
     bad_request: Callable[[Sequence[ClientFault]], bytes]
     """The JSON body of the HTTP 400."""
-    refusal: Callable[[Wish, ClientFault], bytes] | None = None
+    refusal: Callable[[StreamRequest, ClientFault], bytes] | None = None
     """The JSON body of an HTTP 401 or 403; None: the client is let in, and told there."""
     default_provider: str | None = None
     """Serves clients that name none (`Options.provider` is empty) and whose key has none of its own either."""

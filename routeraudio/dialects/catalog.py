@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from routeraudio.dialects import listen, vachana
+from routeraudio.dialects import listen
 from routeraudio.dialects.base import DialectEntry
+from routeraudio.dialects.vachana import protocol
 
-DIALECTS: Final[tuple[DialectEntry, ...]] = (listen.ENTRY, vachana.ENTRY)
+DIALECTS: Final[tuple[DialectEntry, ...]] = (listen.ENTRY, protocol.ENTRY)
 
 BY_PATH: Final[dict[str, DialectEntry]] = {path: entry for entry in DIALECTS for path in entry.paths}

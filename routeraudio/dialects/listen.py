@@ -22,14 +22,14 @@ from typing import Final as Constant
 import msgspec
 
 from routeraudio.dialects.base import (
-    Aside,
     BadRequest,
     Command,
     Control,
     DialectEntry,
+    DialectEvent,
     Opening,
     Request,
-    Wish,
+    StreamRequest,
 )
 from routeraudio.dialects.parameters import (
     Given,
@@ -46,8 +46,8 @@ from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault
 from routeraudio.model.events import Event, Final, Partial, Raw, Summary, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
-from routeraudio.providers.advice import warnings
 from routeraudio.providers.catalog import PROVIDERS
+from routeraudio.providers.compatibility import warnings
 
 ENDPOINTING_MS_MAX: Constant = 10_000
 
@@ -164,7 +164,7 @@ class Listen:
             ) from None
         return () if control is None else (control,)
 
-    def event(self, event: Event | Aside) -> Sequence[Message]:
+    def event(self, event: Event | DialectEvent) -> Sequence[Message]:
         """See `Dialect.event`."""
         if isinstance(event, Summary):
             return (_encode(self._summary(event)).decode(),) if self._wants_summary else ()
@@ -226,7 +226,7 @@ def _channel(event: Final | Partial | TurnEnd) -> int | msgspec.UnsetType:
 # Parameters.
 
 
-def parse(request: Request) -> Wish:
+def parse(request: Request) -> StreamRequest:
     """Read the query.
 
     Raises:
@@ -256,7 +256,9 @@ def parse(request: Request) -> Wish:
     token = given.take("jwt_token", str, default=None)
     if given.faults:
         raise BadRequest(given.faults)
-    return Wish(options, request.headers.get("x-api-key") or query_key or None, token or None, given.unknown)
+    return StreamRequest(
+        options, request.headers.get("x-api-key") or query_key or None, token or None, given.unknown
+    )
 
 
 def bad_request(faults: Sequence[ClientFault]) -> bytes:

@@ -13,7 +13,7 @@ from routeraudio.emulators import (
     speechmatics,
     vachana,
 )
-from routeraudio.emulators.hearing import Service
+from routeraudio.emulators.kit.hearing import Service
 
 EMULATORS: Final[Mapping[str, Service]] = {
     "assemblyai": assemblyai.serve,

@@ -49,7 +49,7 @@ class Holder(msgspec.Struct, frozen=True):
     restriction: Restriction | None = None
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants."""
 
     entry: Entry
@@ -94,7 +94,7 @@ def check_usable(key: Key, now_s: float) -> None:
         raise unauthorized("the router key has expired; ask the operator for a new one")
 
 
-def admit(holder: Holder | None, own_key: str | None, wanted: Wanted, now_s: float) -> Principal:
+def admit(holder: Holder | None, own_key: str | None, wanted: AccessRequest, now_s: float) -> Principal:
     """Decide on a client.
 
     Args:
@@ -138,7 +138,7 @@ def is_listed(provider: str, model: str, allowed: tuple[str, ...] | None) -> boo
     return allowed is None or model in allowed or f"{provider}/{model}" in allowed
 
 
-def _stranger(own_key: str | None, wanted: Wanted) -> Principal:
+def _stranger(own_key: str | None, wanted: AccessRequest) -> Principal:
     title = wanted.entry.title
     if not wanted.entry.needs_key:
         # Open to all on a daemon without router keys, else to their holders.
@@ -154,7 +154,7 @@ def _stranger(own_key: str | None, wanted: Wanted) -> Principal:
     return Principal("own", Credential(own_key, is_clients_own=True))
 
 
-def _check_may(holder: Holder, wanted: Wanted) -> None:
+def _check_may(holder: Holder, wanted: AccessRequest) -> None:
     terms, restriction = holder.key.terms, holder.restriction
     check_origin(terms, wanted.origin)
     if wanted.streams and not terms.streams:
@@ -175,7 +175,7 @@ def _check_may(holder: Holder, wanted: Wanted) -> None:
             )
 
 
-def _check_may_bring(terms: Terms, wanted: Wanted) -> None:
+def _check_may_bring(terms: Terms, wanted: AccessRequest) -> None:
     if not terms.own_provider_keys:
         raise forbidden(f"this key may not be used with a {wanted.entry.title} key of your own beside it")
     if not wanted.own_provider_keys:

@@ -67,6 +67,8 @@ class Secrets:
         """By key id; the one of `signing_kid` signs."""
         self.peppers: Final = tuple(_derive(line.secret, "pepper") for line in lines)
         """The first is for new hashes."""
+        self.fingerprints: Final = tuple(_derive(line.secret, "fingerprint")[:8].hex() for line in lines)
+        """Tells one secret from another and gives nothing of it away; kept in the database."""
         self._secret: Final = lines[0].secret
 
     def derive(self, purpose: str) -> bytes:

@@ -3,7 +3,7 @@
 An adapter translates one upstream connection of one session. It is a synchronous object: it is never handed a
 socket, a clock or a task. The session's relay drives it:
 
-    adapter = entry.adapter(leg)
+    adapter = entry.adapter(config)
     dial()                          → where to connect
     opened()                        → messages to send first
     audio(chunk) / finalize()       → messages to send
@@ -25,6 +25,7 @@ Nothing here raises for what a vendor sends: broken messages become `Failed` wit
 """
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -34,6 +35,7 @@ from routeraudio.model.errors import ClientFault, Fault, UpstreamFault, unauthor
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
+from routeraudio.providers.native import NativeProtocol
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -51,15 +53,13 @@ class Credential(msgspec.Struct, frozen=True):
         return [("is_clients_own", self.is_clients_own)]
 
 
-class Leg(msgspec.Struct, frozen=True, kw_only=True):
+class AdapterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What one upstream connection of a session is made from."""
 
     options: Options
     url: str
     """Base URL from the configuration or the entry's default; the adapter adds path and query."""
     credential: Credential | None = None
-    offset_ms: int = 0
-    """Position on the session's timeline of the first sample this connection is sent."""
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
-class SaysNoEnd(Protocol):
+class EndsOnSilence(Protocol):
     """What an adapter has besides, whose vendor neither says an end nor closes after its last words."""
 
     def quiet_s(self) -> float | None:
@@ -195,17 +195,25 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """As people write it: `Deepgram`."""
     default_url: str
     needs_key: bool
+    has_positions: bool = True
+    """Whether its messages say where in the audio their text stands; False: only when it came is known."""
+    gateway_price_per_hour_usd: Decimal | None = None
+    """What the gateway and stream pull charge, where they have a price of their own."""
     session_s: float | None = None
     """The vendor ends a connection after this long, whatever is said: sessions are moved to a new one in time."""
     pace: Pace | None = None
     """None: audio may come as fast as the vendor reads."""
-    adapter: Callable[[Leg], Adapter]
+    adapter: Callable[[AdapterConfig], Adapter]
+    audio_format: Callable[[Options], AudioFormat]
+    """The format that its adapter's `audio()` takes for these options; nothing is made to find out."""
     check: Callable[[Options], None]
     """Refuses combinations that cannot work before anything is dialled.
 
     Raises:
         ClientFault: naming the parameter and the alternatives.
     """
+    native: NativeProtocol
+    """What the transparent gateway knows of the vendor."""
 
 
 def refusal(

@@ -1,4 +1,4 @@
-"""What a provider's models speak and can do, from `data/<provider>.json`.
+"""What a provider's models speak and can do, from `<provider>/models.json`.
 
 The data files come from the vendors' own documentation; each names its sources and date. They hold more than
 is read here (prices, native encodings), for pages that list it. `support` is not the vendor's word but what our
@@ -102,14 +102,14 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
 @cache
 def load(provider: str) -> Models:
     """The provider's models; the file is read once per process."""
-    return msgspec.json.decode(_data().joinpath(f"{provider}.json").read_bytes(), type=Models)
+    return msgspec.json.decode(_folders().joinpath(provider, "models.json").read_bytes(), type=Models)
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every provider that has a data file; the catalogue's names, for those who stand below the catalogue."""
-    files = (file.name for file in _data().iterdir())
-    return tuple(sorted(name.removesuffix(".json") for name in files if name.endswith(".json")))
+    """Every provider that has a `models.json`: the catalogue's names, for modules below the catalogue."""
+    folders = (folder for folder in _folders().iterdir() if folder.is_dir())
+    return tuple(sorted(folder.name for folder in folders if folder.joinpath("models.json").is_file()))
 
 
 def is_detection(language: str) -> bool:
@@ -135,5 +135,5 @@ def speaks_as(model: Model, language: str) -> str | None:
     return spelled(language, model.languages) or spelled(language.split("-")[0], model.languages)
 
 
-def _data() -> Traversable:
-    return resources.files("routeraudio.providers").joinpath("data")
+def _folders() -> Traversable:
+    return resources.files("routeraudio.providers")

@@ -1,13 +1,13 @@
-"""From a vendor's clock to the session's.
+"""From a vendor's clock to that of its connection.
 
-A vendor counts the audio that came over *its* connection. The session counts the audio its *client* sent.
-They differ by the leg's offset, and by the silence an adapter puts in where a vendor needs audio to go on:
+A vendor counts all it was sent. A connection counts the audio of the *client* that went over it. They differ by the
+silence an adapter puts in where a vendor needs audio to go on:
 
-    vendor    0 ──── speech ────▶ 2.0 ── our silence ──▶ 2.5 ──── speech ────▶
-    session   0 ──── speech ────▶ 2.0 ───────────────────────── speech ────▶
+    vendor      0 ──── speech ────▶ 2.0 ── our silence ──▶ 2.5 ──── speech ────▶
+    connection  0 ──── speech ────▶ 2.0 ───────────────────────── speech ────▶
 
 A position inside our silence is the place where it was put in. No position lies behind the audio the client
-sent.
+sent. Where the connection's audio begins in the session only the relay knows, which moves what an adapter tells.
 """
 
 from functools import cache
@@ -30,16 +30,14 @@ _QUIET_BYTE: Final = {"pcm_s16le": b"\x00", "pcm_mulaw": b"\xff"}
 
 
 class Timeline:
-    """Counts what one connection is sent and maps the vendor's positions to the session's timeline.
+    """Counts what one connection is sent and maps the vendor's positions to the connection's timeline.
 
     Args:
         audio: what the connection is sent. A container's duration cannot be counted: its positions have no
             upper bound, and no silence can be put in.
-        offset_ms: the session's position of the first sample of this connection.
     """
 
-    def __init__(self, audio: AudioFormat, offset_ms: int) -> None:
-        self._offset_ms = offset_ms
+    def __init__(self, audio: AudioFormat) -> None:
         self._bytes_per_second = audio.bytes_per_second if audio.is_raw else 0
         self._piece = b"" if not audio.is_raw else _piece(audio)
         self._client_bytes = 0
@@ -74,7 +72,7 @@ class Timeline:
         return [self._piece] * count
 
     def session_ms(self, position_s: float) -> int:
-        """The session's position of a vendor's position, inside the audio the client sent."""
+        """The connection's position of a vendor's position, inside the audio the client sent."""
         position_ms = milliseconds(position_s)
         if self._inserted_ms:
             position_ms = max(position_ms - self._inserted_before(position_ms), 0)
@@ -82,10 +80,10 @@ class Timeline:
             client_ms = self._client_bytes * 1000 // self._bytes_per_second
             if position_ms > client_ms:
                 position_ms = client_ms
-        return self._offset_ms + position_ms
+        return position_ms
 
     def span(self, start_s: float, end_s: float, *, from_ms: int) -> tuple[int, int]:
-        """A stretch on the session's timeline, not before ``from_ms`` and not running backwards."""
+        """A stretch on the connection's timeline, not before ``from_ms`` and not running backwards."""
         start_ms = self.session_ms(start_s)
         end_ms = self.session_ms(end_s)
         if start_ms < from_ms:

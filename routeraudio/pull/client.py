@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from routeraudio.dialects.base import Aside, Command, Control
+from routeraudio.dialects.base import Command, Control, DialectEvent
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import CloseCode, Fault
 from routeraudio.model.events import Event, Final, Partial, Raw, TurnEnd
@@ -101,7 +101,7 @@ class Telling:
         """See `Dialect`."""
         return (message,) if isinstance(message, bytes) else (Control(message),)
 
-    def event(self, event: Event | Aside) -> Sequence[Message]:
+    def event(self, event: Event | DialectEvent) -> Sequence[Message]:
         """See `Dialect`."""
         if isinstance(event, Raw):
             self._outbox.put(event.message, self._position_ms())

@@ -154,7 +154,7 @@ async def decoding(job: Job, guard: Guard) -> AsyncIterator[Decoder]:
         with theirs:
             process = await trio.lowlevel.open_process(
                 # -I: neither the environment nor the working directory says where modules come from.
-                [sys.executable, "-I", "-m", "routeraudio.pull.source", str(theirs.fileno())],
+                [sys.executable, "-I", "-m", "routeraudio.pull.sandbox.source", str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

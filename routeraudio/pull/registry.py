@@ -15,10 +15,10 @@ import structlog
 import trio
 
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.listening import Bounds
 from routeraudio.pull.record import STOPPED, Ending, Record, failed
 from routeraudio.pull.records import Records
-from routeraudio.pull.seat import Seat
+from routeraudio.pull.reservation import Reservation
+from routeraudio.pull.source_reader import Bounds
 from routeraudio.pull.task import Post, Task, kinds
 from routeraudio.pull.webhook import Webhook
 
@@ -105,7 +105,7 @@ class Registry:
             if self._records is not None:
                 self._records.close()
 
-    async def start(self, record: Record, source: str, seat: Seat) -> None:
+    async def start(self, record: Record, source: str, seat: Reservation) -> None:
         """Begin a task, which owns ``seat`` from here on, and return."""
         assert self._nursery is not None, "the registry does not run"
         task = Task(

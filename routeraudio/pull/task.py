@@ -17,10 +17,10 @@ from routeraudio.model.errors import BudgetUsedUp
 from routeraudio.pull.client import Feed, Telling
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.listening import Bounds, Listening
 from routeraudio.pull.outbox import Outbox
 from routeraudio.pull.record import BALANCE_USED_UP, SOURCE_ENDED, Ending, Record, failed
-from routeraudio.pull.seat import Seat
+from routeraudio.pull.reservation import Reservation
+from routeraudio.pull.source_reader import Bounds, SourceReader
 from routeraudio.pull.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Task:
         self,
         record: Record,
         source: str,
-        seat: Seat,
+        seat: Reservation,
         webhook: Webhook,
         *,
         guard: Guard,
@@ -69,7 +69,7 @@ class Task:
         self._feed = Feed()
         self._post = Post(record, webhook, queue_bytes, self._on_full, save)
         self._telling = Telling(self._post.outbox, lambda: self._feed.fed_ms)
-        self._listening = Listening(source, guard, bounds, self._hear)
+        self._listening = SourceReader(source, guard, bounds, self._hear)
         self._lost: SourceFault | None = None
         self._is_source_over = False
         self._has_news = trio.Event()

@@ -9,7 +9,7 @@ from typing import Final as Constant
 
 import trio
 
-from routeraudio.dialects.base import Aside, Dialect, Greets, KeepsTime
+from routeraudio.dialects.base import Dialect, DialectEvent, HasGreeting, HasTicks
 from routeraudio.model.errors import ClientFault, CloseCode
 from routeraudio.model.events import Event, Failed, Final, Finished, Partial, Raw, TurnEnd
 from routeraudio.policy.limits import Limits
@@ -42,7 +42,7 @@ class Deliver:
         self._send_s = limits.send_s
         # One bound serves both: a message of events counts at least its share of the bytes.
         self._share_bytes = max(1, limits.outbox_bytes // limits.outbox_messages_max)
-        self._link: Link[Event | Aside | _Late] = Link(
+        self._link: Link[Event | DialectEvent | _Late] = Link(
             self._step,
             wait=self._wait,
             size=self._size,
@@ -54,7 +54,7 @@ class Deliver:
         self.ending: Finished | Failed | None = None
         self.ended = trio.Event()
 
-    def push(self, event: Event | Aside) -> bool:
+    def push(self, event: Event | DialectEvent) -> bool:
         """Tell the client about ``event``. False: read no more from the upstream until `on_room`."""
         if self._link.is_level:
             return self._link.push(event)
@@ -73,11 +73,11 @@ class Deliver:
         Raises:
             ClientFault: the client does not read.
         """
-        if isinstance(self._dialect, Greets):
+        if isinstance(self._dialect, HasGreeting):
             # Before anything that was pushed: the link carries nothing before it runs.
             for message in self._dialect.greeting():
                 self._client.send(message)
-        if not isinstance(self._dialect, KeepsTime):
+        if not isinstance(self._dialect, HasTicks):
             await self._link.run()
             return
         async with trio.open_nursery() as nursery:
@@ -88,7 +88,7 @@ class Deliver:
         """Hand everything that waits to the client's stream."""
         self._link.drain()
 
-    async def _tick(self, dialect: KeepsTime) -> None:
+    async def _tick(self, dialect: HasTicks) -> None:
         """Tell a dialect that waits for something how time goes by. Ends when cancelled."""
         while True:
             await trio.sleep(dialect.tick_s)
@@ -102,7 +102,7 @@ class Deliver:
         self._late = _Late(partial)
         return self._link.push(self._late)
 
-    def _step(self, event: Event | Aside | _Late) -> bool:
+    def _step(self, event: Event | DialectEvent | _Late) -> bool:
         if isinstance(event, _Late):
             if event is self._late:
                 self._late = None
@@ -126,7 +126,7 @@ class Deliver:
                 close_code=CloseCode.TIMEOUT,
             )
 
-    def _size(self, event: Event | Aside | _Late) -> int:
+    def _size(self, event: Event | DialectEvent | _Late) -> int:
         length_bytes = 0
         if isinstance(event, Raw):
             length_bytes = len(event.message)

@@ -5,11 +5,11 @@ from typing import Final
 
 import trio
 
-from routeraudio.dialects.base import Aside, Command, Control, Dialect
+from routeraudio.dialects.base import Command, Control, Dialect, DialectEvent
 from routeraudio.model.message import Message
 from routeraudio.session.link import Link
-from routeraudio.session.meter import Meter
 from routeraudio.session.streams import Closed, MessageStream
+from routeraudio.session.watchdog import Watchdog
 
 PIECE_BYTES: Final = 32_768
 """A second of 16 kHz PCM; converting as much takes a millisecond or two."""
@@ -35,13 +35,13 @@ class Ingest:
         client: MessageStream,
         dialect: Dialect,
         target: Link[Command],
-        meter: Meter,
-        aside: Callable[[Aside], object],
+        watchdog: Watchdog,
+        aside: Callable[[DialectEvent], object],
     ) -> None:
         self._client = client
         self._dialect = dialect
         self._target = target
-        self._meter = meter
+        self._watchdog = watchdog
         self._aside = aside
         self._over = trio.Event()
         self._reason: Exception | None = None
@@ -53,14 +53,14 @@ class Ingest:
         for command in self._dialect.received(message):
             if isinstance(command, bytes):
                 if command and not self.is_finished:
-                    self._meter.audio(len(command))
+                    self._watchdog.audio(len(command))
                     room = self._push(command)
-            elif isinstance(command, Aside):
+            elif isinstance(command, DialectEvent):
                 self._aside(command)
             elif command is Control.FINISH:
                 self.finish()
             elif command is Control.KEEPALIVE:
-                self._meter.keepalive()
+                self._watchdog.keepalive()
             elif not self.is_finished:
                 room = self._target.push(command)
         return room

@@ -1,11 +1,11 @@
-"""A bounded memory channel between two stages, with a short way past it.
+"""A bounded memory channel between two stages, with a fast path past it.
 
 While the consumer waits for nothing and nothing is queued, `push` runs the consumer's synchronous step right away,
 in the caller's turn: no queue, no task switch. When the step answers that it must wait now (a full socket, a
 connection still being dialled), what follows goes into the channel and the consumer's task takes over: it waits,
-takes what has gathered, and opens the short way again once it is level.
+takes what has gathered, and opens the fast path again once it is level.
 
-    producer ── push(item) ──▶ step(item)                              the short way
+    producer ── push(item) ──▶ step(item)                              the fast path
                      └───────▶ channel ──▶ run(): wait, step(item)…    when something must wait
 
 Bounds are in bytes, not in items. `push` never refuses: it answers whether there is room for more, and the producer
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Link(Generic[T]):
-    """Carries items, in order, to one consumer. Starts with the short way closed, until `run` has waited once.
+    """Carries items, in order, to one consumer. Starts with the fast path closed, until `run` has waited once.
 
     Args:
         step: the consumer's synchronous step. It always takes the item whole; False: wait before the next one.
@@ -81,7 +81,7 @@ class Link(Generic[T]):
             self._take(item)
 
     async def run(self) -> None:
-        """The consumer's task: serves what could not go the short way. Ends when cancelled."""
+        """The consumer's task: serves what could not go the fast path. Ends when cancelled."""
         while True:
             await self._wait()
             if self._catch_up():

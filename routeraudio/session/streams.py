@@ -39,7 +39,7 @@ class Listener(Protocol):
         """`message` or `closed` raised ``error``: it belongs to this listener's session and to nobody else."""
 
 
-class Deaf:
+class NullListener:
     """Listens to nothing: for a peer that is only told something."""
 
     def message(self, message: Message) -> bool:  # noqa: ARG002 - that is the point

@@ -15,7 +15,8 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Finished, Raw, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
-from routeraudio.providers.base import Adapter, SaysNoEnd
+from routeraudio.providers.base import EndsOnSilence
+from routeraudio.session.candidate import Candidate
 from routeraudio.session.streams import Closed, Dialler, MessageStream, Refused
 
 LAST_WORDS_FACTOR = 12
@@ -30,27 +31,38 @@ class Upstream:
     """Listens to the stream and drives the adapter.
 
     Args:
-        title: the provider as people write it.
+        generation: how many connections of the session came before.
         is_raw: also tell of the vendor's messages as they came.
         tell: called with this and every event; False: read no more until `resume`.
     """
 
     def __init__(
         self,
-        adapter: Adapter,
+        candidate: Candidate,
         limits: Limits,
         *,
-        title: str,
+        generation: int,
         is_raw: bool,
         tell: Callable[["Upstream", Event], bool],
     ) -> None:
-        self.adapter = adapter
+        self.candidate = candidate
+        self.adapter = candidate.adapter()
+        self.generation = generation
+        self.begins_ms: float = 0.0
+        """Where in the session its audio begins. Events are told on the connection's own timeline."""
+        self.sent_bytes = 0
+        """Audio it was sent."""
+        self.opened_s = 0.0
+        """When it was begun to be dialled."""
+        self.ready_s = 0.0
+        """When it could first be sent audio; 0 until then."""
         self.is_over = False
         """The adapter has said its last event, or is not to be asked any more."""
         self.usage_ms: int | None = None
         """What the vendor says it heard on this connection."""
         self._limits = limits
-        self._title = title
+        self._title = candidate.title
+        self._pace = candidate.pace if candidate.audio_format.is_raw else None
         self._is_raw = is_raw
         self._tell = tell
         self._stream: MessageStream | None = None
@@ -65,13 +77,14 @@ class Upstream:
 
     # What the relay calls.
 
-    async def open(self, dial: Dialler) -> None:
+    async def open(self) -> None:
         """Connect and say what comes first.
 
         Raises:
             Fault: the provider cannot be reached, or refused.
         """
-        self._stream = await self._dialled(dial)
+        self.opened_s = trio.current_time()
+        self._stream = await self._dialled(self.candidate.dial)
         self._send_all(self.adapter.opened())
         if self.adapter.is_ready_when_opened:
             self._hear(Ready())
@@ -106,6 +119,7 @@ class Upstream:
         if self.is_over or stream is None:
             return True
         if isinstance(command, bytes):
+            self.sent_bytes += len(command)
             messages = self.adapter.audio(command)
         elif command is Control.FINISH:
             messages = self.adapter.finish()
@@ -114,7 +128,19 @@ class Upstream:
         else:
             messages = self.adapter.finalize()
         self._send_all(messages)
-        return not stream.is_congested
+        return not stream.is_congested and (self._pace is None or self.ahead_s() == 0.0)
+
+    @property
+    def sent_to_ms(self) -> float:
+        """Up to where in the session it was sent audio. Raw formats only."""
+        return self.begins_ms + self.sent_bytes * 1000 / self.candidate.audio_format.bytes_per_second
+
+    def ahead_s(self) -> float:
+        """How long to wait before it wants more audio, if it wants it no faster than it is spoken."""
+        if self._pace is None:
+            return 0.0
+        sent_ms = self.candidate.audio_format.duration_ms(self.sent_bytes)
+        return self._pace.wait_s(sent_ms, trio.current_time() - self.ready_s)
 
     async def keep_time(self) -> None:
         """Keepalives until the connection finishes, then the deadline for the last words. Ends with the connection.
@@ -128,7 +154,7 @@ class Upstream:
             await self._sleep_until(math.inf if due_s is None else due_s)
         self._wake = trio.Event()
         began_s = trio.current_time()
-        if isinstance(self.adapter, SaysNoEnd):
+        if isinstance(self.adapter, EndsOnSilence):
             await self._await_quiet(self.adapter, began_s)
         while not self.is_over and self._is_progressing(began_s):
             self._has_said_more = False
@@ -191,6 +217,7 @@ class Upstream:
 
     def _hear(self, event: Event) -> bool:
         if isinstance(event, Ready):
+            self.ready_s = trio.current_time()
             self._ready.set()
         elif isinstance(event, Usage):
             self.usage_ms = event.audio_ms
@@ -218,7 +245,7 @@ class Upstream:
         if self._crash is not None:
             raise self._crash
 
-    async def _await_quiet(self, adapter: SaysNoEnd, began_s: float) -> None:
+    async def _await_quiet(self, adapter: EndsOnSilence, began_s: float) -> None:
         """Until the vendor has been silent for as long as its adapter says; or owes text for too long."""
         assert self._stream is not None
         self._awaits_quiet = True

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from routeraudio.model.errors import ConfigFault
-from routeraudio.store.database import Database
-from routeraudio.store.sql import SqlStore
-from routeraudio.store.sqlite import SQLite
+from routeraudio.store.sql.database import Database
+from routeraudio.store.sql.sqlite import SQLite
+from routeraudio.store.sql.store import SqlStore
 
 STATEMENT_S: Final = 3.0
 """What one statement, and waiting for one's turn, may take (`design`, section 7)."""
@@ -49,7 +49,7 @@ def _database(url: sa.URL, statement_s: float) -> Database:
 def _postgres(url: sa.URL, statement_s: float) -> Database:
     try:
         # An extra; and the import alone takes a tenth of a second.
-        from routeraudio.store.postgres import Postgres
+        from routeraudio.store.sql.postgres import Postgres
     except ImportError:
         raise ConfigFault("store.url: PostgreSQL needs psycopg; install routeraudio[postgres]") from None
     return Postgres(url.set(drivername="postgresql+psycopg"), statement_s=statement_s)

@@ -1,4 +1,4 @@
-"""The short way for the frames that matter: whole, unfragmented data messages (RFC 6455, 5.2).
+"""The fast path for the frames that matter: whole, unfragmented data messages (RFC 6455, 5.2).
 
     byte 0  FIN, three reserved bits, opcode        byte 1  MASK, length or 126 (16 bits follow) or 127 (64 bits)
 

@@ -11,7 +11,7 @@ import trustme
 from trio_websocket import WebSocketConnection, serve_websocket
 
 from routeraudio.commands.client import CLOSE_S, SEND_S, UPGRADE_S, converse, send
-from routeraudio.commands.trouble import FAILED, USAGE, Trouble
+from routeraudio.commands.errors import FAILED, USAGE, Trouble
 from tests.commands.conftest import Peer, accept, frame, read_head
 
 URL = "ws://127.0.0.1:8080/v1/listen?provider=local"

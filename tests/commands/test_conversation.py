@@ -12,7 +12,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 from routeraudio.commands import wire
 from routeraudio.commands.client import converse
 from routeraudio.commands.conversation import END_OF_STREAM, LAST_WORDS_S, Conversation, Ending
-from routeraudio.commands.trouble import Trouble
+from routeraudio.commands.errors import Trouble
 from routeraudio.model.audio import PCM_16K_MONO
 from tests.commands.conftest import Peer
 

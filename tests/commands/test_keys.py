@@ -13,12 +13,12 @@ from typing import Any
 import jwt
 import pytest
 
+from routeraudio.auth.server_secret import open_secrets
 from routeraudio.cli import KEYS, main
 from routeraudio.config.loading import load
 from routeraudio.policy.tokens import verify
-from routeraudio.server.secrets import open_secrets
-from routeraudio.store.base import Mark, Node, Opened, Opening
 from routeraudio.store.connect import open_store
+from routeraudio.store.contract import Mark, Node, Opened, Opening
 
 PATIENCE_S = 120
 
@@ -151,8 +151,16 @@ REFUSED = [
 def test_what_is_refused(shell: Shell, arguments: list[str], message: str) -> None:
     """Exit 2 and one sentence that names the field."""
     said = shell.run(*arguments, code=2)
-    assert said.startswith("routeraudio: ")
+    assert said.splitlines()[-1].startswith("routeraudio: ")
     assert message in said
+
+
+def test_the_store_is_named(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, so that output stays what programs read."""
+    assert main(["keys", "list", "--config", str(shell.config), "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == f"store: {shell.database}\n"
+    assert json.loads(said.out) == {"keys": []}
 
 
 def test_a_store_in_memory(shell: Shell) -> None:

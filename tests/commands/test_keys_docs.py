@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from routeraudio.auth.requests import KeyWish
 from routeraudio.cli import main
 from routeraudio.commands.keys import Options
-from routeraudio.server.wishes import KeyWish
 
 PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
 

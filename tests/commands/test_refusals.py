@@ -2,8 +2,8 @@
 
 import pytest
 
+from routeraudio.commands.errors import FAILED, USAGE
 from routeraudio.commands.refusals import WORDS_MAX, ended, refused
-from routeraudio.commands.trouble import FAILED, USAGE
 from routeraudio.commands.wire import Error
 
 

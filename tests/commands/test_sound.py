@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from routeraudio.commands.errors import USAGE, Trouble
 from routeraudio.commands.sound import Microphone, RawInput, Sound, opened
-from routeraudio.commands.trouble import USAGE, Trouble
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from routeraudio.commands.conversation import Ending
+from routeraudio.commands.errors import FAILED, USAGE, Trouble
 from routeraudio.commands.stream import KEY_VARIABLE, Wishes, headers, listen_url, stream, succeed
-from routeraudio.commands.trouble import FAILED, USAGE, Trouble
 from routeraudio.commands.wire import Error
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 

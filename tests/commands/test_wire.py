@@ -2,7 +2,7 @@
 
 import pytest
 
-from routeraudio.commands.trouble import Trouble
+from routeraudio.commands.errors import Trouble
 from routeraudio.commands.wire import Error, Transcript, TurnEnd, Word, decode
 
 

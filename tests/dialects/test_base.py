@@ -5,7 +5,7 @@ import traceback
 import pytest
 from rich.pretty import pretty_repr
 
-from routeraudio.dialects.base import BadRequest, Request, Wish
+from routeraudio.dialects.base import BadRequest, Request, StreamRequest
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
@@ -13,7 +13,7 @@ from routeraudio.model.options import Options
 CANARY = "canary-in-a-coal-mine"
 
 REQUEST = Request("/v1/listen", f"api_key={CANARY}", {"x-api-key": CANARY, "authorization": CANARY})
-WISH = Wish(Options(provider="deepgram", audio=PCM_16K_MONO), key=CANARY, token=CANARY)
+WISH = StreamRequest(Options(provider="deepgram", audio=PCM_16K_MONO), key=CANARY, token=CANARY)
 
 
 @pytest.mark.parametrize("value", [REQUEST, WISH], ids=["request", "wish"])

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from routeraudio.dialects.base import BadRequest, Opening, Request, Wish
+from routeraudio.dialects.base import BadRequest, Opening, Request, StreamRequest
 from routeraudio.dialects.listen import ENTRY, bad_request, parse
 from routeraudio.dialects.parameters import PARAMETERS_MAX
 from routeraudio.model.audio import ENCODINGS, SAMPLE_RATES_HZ, AudioFormat
@@ -23,11 +23,11 @@ CANARY = "canary-in-a-coal-mine"
 REQUIRED = {"provider": "deepgram", "encoding": "pcm_s16le", "sample_rate": "16000"}
 
 
-def read(query: str, headers: dict[str, str] | None = None) -> Wish:
+def read(query: str, headers: dict[str, str] | None = None) -> StreamRequest:
     return parse(Request("/v1/listen", query, {} if headers is None else headers))
 
 
-def wish(headers: dict[str, str] | None = None, /, **parameters: str) -> Wish:
+def wish(headers: dict[str, str] | None = None, /, **parameters: str) -> StreamRequest:
     return read(urlencode({**REQUIRED, **parameters}), headers)
 
 

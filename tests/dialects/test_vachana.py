@@ -11,11 +11,11 @@ import jsonschema
 import msgspec
 import pytest
 
-from routeraudio.dialects import vachana_wire
-from routeraudio.dialects.base import Aside, Command, Control, Greets, KeepsTime, Opening, Request
-from routeraudio.dialects.vachana import ENTRY, TICK_S, Vachana
-from routeraudio.dialects.vachana_segments import EMPTY_S
-from routeraudio.dialects.vachana_wish import parse
+from routeraudio.dialects.base import Command, Control, DialectEvent, HasGreeting, HasTicks, Opening, Request
+from routeraudio.dialects.vachana.messages import schema
+from routeraudio.dialects.vachana.protocol import ENTRY, TICK_S, Vachana
+from routeraudio.dialects.vachana.request import parse
+from routeraudio.dialects.vachana.segments import EMPTY_S
 from routeraudio.model.errors import (
     ClientFault,
     CloseCode,
@@ -69,14 +69,14 @@ class Play:
     def hears(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         told = [json.loads(message) for message in messages]
         for message in told:
-            jsonschema.validate(message, vachana_wire.schema())
+            jsonschema.validate(message, schema())
         self.heard += told
         return told
 
     def says(self, message: Message) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = []
         for part in self.dialect.received(message):
-            if isinstance(part, Aside):
+            if isinstance(part, DialectEvent):
                 told += self.hears(self.dialect.event(part))
             else:
                 self.sent.append(part)
@@ -341,6 +341,6 @@ def test_timestamps_never_go_back() -> None:
 def test_the_session_greets_and_keeps_time() -> None:
     """The dialect asks for both."""
     dialect = Play().dialect
-    assert isinstance(dialect, Greets)
-    assert isinstance(dialect, KeepsTime)
+    assert isinstance(dialect, HasGreeting)
+    assert isinstance(dialect, HasTicks)
     assert dialect.tick_s == TICK_S

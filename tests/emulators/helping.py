@@ -14,8 +14,8 @@ import trio
 import trio.testing
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from routeraudio.emulators.base import Heard, HeardWord, Hearing
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.base import Heard, HeardWord, Hearing
+from routeraudio.emulators.kit.server import Emulator
 
 AUDIO = Path(__file__).parent.parent / "assets" / "audio"
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.soniox import Soniox
 from tests.emulators.helping import Client, FakeHear, Heads, talk
 

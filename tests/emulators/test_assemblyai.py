@@ -7,10 +7,10 @@ import trio
 from trio.testing import MockClock
 
 from routeraudio.emulators.assemblyai import AssemblyAI
-from routeraudio.emulators.assemblyai_session import Limits
-from routeraudio.emulators.faults import Faults
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.assemblyai.session import Limits
+from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import SECOND, FakeHear, Heads, ask, chunks, clip, encoded, heard, talk
 
 KEY: Heads = (("Authorization", "good"),)

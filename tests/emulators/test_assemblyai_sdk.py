@@ -11,15 +11,15 @@ import pytest
 import trio
 
 from routeraudio.emulators.assemblyai import AssemblyAI
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.events import Event, Failed, Final, Finished, Partial, TurnEnd
 from routeraudio.model.options import Options
 from routeraudio.providers.assemblyai import ENTRY
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from tests.emulators.helping import FakeHear, chunks, clip, encoded, heard, talk
 
 pytestmark = pytest.mark.sdk
@@ -81,7 +81,9 @@ def finals(report: Any) -> list[tuple[int, str]]:
 
 async def run_adapter(emulator: Emulator, options: Options, data: bytes, piece_bytes: int) -> list[Event]:
     """Drive our adapter as the relay does; all its events."""
-    leg = Leg(options=options, url="ws://127.0.0.1:1", credential=Credential("good", is_clients_own=True))
+    leg = AdapterConfig(
+        options=options, url="ws://127.0.0.1:1", credential=Credential("good", is_clients_own=True)
+    )
     adapter = ENTRY.adapter(leg)
     dial = adapter.dial()
     events: list[Event] = []

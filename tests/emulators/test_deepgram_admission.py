@@ -6,8 +6,8 @@ import pytest
 from trio.testing import MockClock
 
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.faults import Faults
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import RAW, ask
 
 V1 = f"/v1/listen?model=nova-3&{RAW}"

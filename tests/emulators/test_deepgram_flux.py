@@ -8,8 +8,8 @@ import trio.testing
 from trio.testing import MockClock
 
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import RAW, SECOND, FakeHear, chunks, heard, talk
 
 V2 = f"/v2/listen?model=flux-general-en&{RAW}"

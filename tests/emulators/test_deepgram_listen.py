@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import KEY, RAW, SECOND, FakeHear, heard, talk
 
 V1 = f"/v1/listen?model=nova-3&{RAW}"

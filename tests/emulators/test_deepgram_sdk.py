@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import open_pool
 from tests.emulators.helping import FakeHear, clip, encoded, heard
 

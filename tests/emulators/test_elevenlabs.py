@@ -9,9 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from routeraudio.emulators.elevenlabs import ElevenLabs
-from routeraudio.emulators.faults import Faults
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import SECOND, FakeHear, Heads, ask, heard, talk
 
 PATH = "/v1/speech-to-text/realtime"

@@ -12,14 +12,14 @@ import trio
 from trio_websocket import open_websocket_url
 
 from routeraudio.emulators.elevenlabs import ElevenLabs
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.events import Failed, Final, Finished
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.elevenlabs import ENTRY
 from tests.emulators.helping import FakeHear, chunks, clip, heard
 
@@ -145,7 +145,7 @@ async def run_adapter(emulator: Emulator, audio: bytes) -> list[Any]:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(emulator.serve)
             wish = Options(provider="elevenlabs", audio=PCM_16K_MONO, endpointing_ms=500)
-            leg = Leg(
+            leg = AdapterConfig(
                 options=wish, url=f"ws://127.0.0.1:{port}", credential=Credential("good", is_clients_own=True)
             )
             adapter = ENTRY.adapter(leg)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from routeraudio.emulators.faults import Faults, faults_of_key, parse_faults
+from routeraudio.emulators.kit.faults import Faults, faults_of_key, parse_faults
 
 CASES = [
     ("refuse-429", Faults(refuse=429)),

@@ -12,8 +12,8 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from routeraudio.emulators.gradium import Gradium
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import (
     SECOND,
     FakeHear,

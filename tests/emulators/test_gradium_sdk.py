@@ -11,13 +11,13 @@ import pytest
 import trio
 
 from routeraudio.emulators.gradium import Gradium
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.gradium import ENTRY
 from tests.emulators.helping import AUDIO, FakeHear, clip, encoded
 
@@ -121,7 +121,7 @@ async def test_our_adapter_sends_what_the_sdk_sends(speech: Path) -> None:
     emulator = Emulator(Gradium(), hear=FakeHear())
     await run_sdk(emulator, "realtime", audio=speech, actions=["audio", "flush", "eos"])
     [record] = emulator.connections
-    leg = Leg(
+    leg = AdapterConfig(
         options=Options(provider="gradium", audio=PCM_16K_MONO),
         url="ws://127.0.0.1:1",
         credential=Credential("good", is_clients_own=True),
@@ -167,7 +167,7 @@ async def test_our_adapter_hears_the_emulator(listening: Emulator, speech: Path)
 def replayed(record: Record, audio: bytes) -> tuple[list[str], int]:
     """Finals and turn ends that our adapter makes of what an emulator said to the SDK."""
     options = Options(provider="gradium", audio=PCM_16K_MONO)
-    adapter = ENTRY.adapter(Leg(options=options, url="ws://127.0.0.1:1"))
+    adapter = ENTRY.adapter(AdapterConfig(options=options, url="ws://127.0.0.1:1"))
     adapter.audio(audio)
     adapter.finalize()
     adapter.finish()

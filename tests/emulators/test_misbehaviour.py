@@ -9,8 +9,8 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.faults import Faults
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import KEY, PATIENCE_S, RAW, SECOND, FakeHear, Heads, ask, chunks, heard, talk
 
 V1 = f"/v1/listen?model=nova-3&{RAW}"

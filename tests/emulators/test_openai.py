@@ -9,9 +9,9 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import CloseReason
 
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.openai import OpenAI
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
 from tests.emulators.helping import Client, FakeHear, Heads, ask, heard, talk
 
 TARGET = "/v1/realtime?intent=transcription"

@@ -11,14 +11,14 @@ import pytest
 import trio
 
 from routeraudio.audio.transcode import transcoder
-from routeraudio.emulators.hearing import EngineHear
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.openai import OpenAI
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.openai import ENTRY
 from tests.emulators.helping import Client, clip, talk
 
@@ -157,7 +157,7 @@ async def adapt(emulator: Emulator, pcm: bytes, model: str) -> None:
     """Have our adapter transcribe ``pcm`` in pieces of 50 ms, as the relay would."""
     options = Options(provider="openai", audio=PCM_24K, model=model, partial_results=True)
     credential = Credential("good", is_clients_own=True)
-    adapter = ENTRY.adapter(Leg(options=options, url=ENTRY.default_url, credential=credential))
+    adapter = ENTRY.adapter(AdapterConfig(options=options, url=ENTRY.default_url, credential=credential))
     dial = adapter.dial()
     target = dial.url.removeprefix(ENTRY.default_url)
     async with talk(emulator, target, dial.headers) as client:

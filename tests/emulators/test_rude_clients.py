@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from routeraudio.emulators import server, wire
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit import server, wire
+from routeraudio.emulators.kit.server import Emulator
 from tests.emulators.helping import KEY, PATIENCE_S, RAW, SECOND, FakeHear, ask, heard, talk
 
 V1 = f"/v1/listen?model=nova-3&{RAW}"

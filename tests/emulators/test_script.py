@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from routeraudio.emulators.script import Close, Step, load_script, parse_script
+from routeraudio.emulators.kit.script import Close, Step, load_script, parse_script
 from routeraudio.model.errors import ConfigFault
 
 

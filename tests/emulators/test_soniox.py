@@ -9,9 +9,9 @@ import trio.testing
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from routeraudio.emulators.faults import Faults
-from routeraudio.emulators.script import parse_script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.faults import Faults
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.soniox import Soniox
 from tests.emulators.helping import PATIENCE_S, SECOND, FakeHear, Heads, ask, chunks, encoded, heard, talk
 from tests.emulators.soniox_talk import (

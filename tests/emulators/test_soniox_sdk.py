@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import trio
 
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.soniox import Soniox
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.events import Event, Failed, Final, Finished, Partial, TurnEnd
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.soniox import ENTRY
 from tests.emulators.helping import Client, FakeHear, chunks, clip, encoded, heard, talk
 from tests.emulators.soniox_talk import START, TARGET
@@ -85,7 +85,7 @@ async def run_adapter(
 ) -> list[Event]:
     """Have our adapter hear ``audio`` over the emulator; what it tells."""
     credential = Credential(key, is_clients_own=True)
-    adapter = ENTRY.adapter(Leg(options=wish, url="ws://emulator", credential=credential))
+    adapter = ENTRY.adapter(AdapterConfig(options=wish, url="ws://emulator", credential=credential))
     dial = adapter.dial()
     assert dial.url == f"ws://emulator{TARGET}"
     with trio.fail_after(SDK_S):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import trio
 
-from routeraudio.emulators.sound import (
+from routeraudio.emulators.kit.sound import (
     Container,
     ContainerFormat,
     Format,

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import trio
 
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.speechmatics import Speechmatics
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.events import Event, Failed, Final, Finished, Partial, Ready, TurnEnd
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.speechmatics import ENTRY
 from tests.emulators.helping import FakeHear, chunks, clip, encoded, heard, talk
 
@@ -153,7 +153,7 @@ async def run_adapter(emulator: Emulator, audio: bytes) -> list[Event]:
     """Have our adapter transcribe ``audio`` as the relay drives it."""
     options = Options(provider="speechmatics", audio=PCM_16K_MONO, partial_results=True)
     credential = Credential("good", is_clients_own=True)
-    adapter = ENTRY.adapter(Leg(options=options, url="ws://emulator", credential=credential))
+    adapter = ENTRY.adapter(AdapterConfig(options=options, url="ws://emulator", credential=credential))
     dial = adapter.dial()
     events: list[Event] = []
     async with talk(emulator, dial.url.removeprefix("ws://emulator"), dial.headers) as client:

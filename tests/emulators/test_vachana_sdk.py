@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import trio
 
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.vachana import Vachana
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.events import Final, Finished, Ready, TurnEnd
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Adapter, Credential, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig, Credential
 from routeraudio.providers.vachana import ENTRY
 from tests.emulators.helping import FakeHear, clip, encoded, heard
 
@@ -159,7 +159,7 @@ async def test_our_adapter_hears_the_emulator(listening: Emulator, speech: Path)
 
 
 def adapter_for(language: str = "en", rate: int = 16000) -> Adapter:
-    leg = Leg(
+    leg = AdapterConfig(
         options=Options(provider="vachana", audio=AudioFormat("pcm_s16le", rate), language=language),
         url="ws://127.0.0.1:1",
         credential=Credential("good", is_clients_own=True),

@@ -12,9 +12,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from routeraudio import daemon
 from routeraudio.config.schema import Config, Provider, Server
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.faults import NONE, Faults
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.faults import NONE, Faults
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import Pool, open_pool
 from routeraudio.policy.limits import Limits
 

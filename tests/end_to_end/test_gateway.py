@@ -16,8 +16,8 @@ from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from routeraudio.model.errors import BudgetUsedUp
-from tests.server.fakes import UPGRADE, until_end
-from tests.server.gateways import LISTEN, ROUTER_KEY, FakeLedger, Upstream, caller, echo, house, rest
+from tests.edge.fakes import UPGRADE, until_end
+from tests.gateway.gateways import LISTEN, ROUTER_KEY, FakeLedger, Upstream, caller, echo, house, rest
 from tests.transport.peers import Peer, frame
 
 MESSAGES = 10_000
@@ -325,7 +325,7 @@ async def test_a_used_up_budget_ends_the_stream_after_the_paid_audio() -> None:
         for _ in range(5):
             await client.send_message(SECOND)
         await five.wait()
-        ledger.tabs[0].refuse(BudgetUsedUp("the budget is used up"))
+        ledger.credits[0].refuse(BudgetUsedUp("the budget is used up"))
         try:
             for _ in range(10):
                 await client.send_message(SECOND)
@@ -335,8 +335,8 @@ async def test_a_used_up_budget_ends_the_stream_after_the_paid_audio() -> None:
         await provider.over.wait()
         await home.admission.emptied()
     assert heard == [*[SECOND] * 5, '{"type":"CloseStream"}']
-    assert ledger.tabs[0].closings[0]["audio_ms"] == 5000
-    assert ledger.tabs[0].marks == [1]
+    assert ledger.credits[0].closings[0]["audio_ms"] == 5000
+    assert ledger.credits[0].marks == [1]
 
 
 async def test_a_stopping_daemon() -> None:

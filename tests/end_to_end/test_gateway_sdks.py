@@ -12,19 +12,19 @@ import pytest
 import trio
 
 from routeraudio.emulators.assemblyai import AssemblyAI
-from routeraudio.emulators.base import Vendor
 from routeraudio.emulators.deepgram import Deepgram
 from routeraudio.emulators.elevenlabs import ElevenLabs
 from routeraudio.emulators.gradium import Gradium
+from routeraudio.emulators.kit.base import Vendor
+from routeraudio.emulators.kit.record import Record
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.openai import OpenAI
-from routeraudio.emulators.record import Record
-from routeraudio.emulators.server import Emulator
 from routeraudio.emulators.soniox import Soniox
 from routeraudio.emulators.speechmatics import Speechmatics
 from routeraudio.emulators.vachana import Vachana
 from routeraudio.policy.keys import Terms
 from tests.emulators.helping import FakeHear, clip, heard
-from tests.server.gateways import ROUTER_KEY, STORED_KEY, FakeAccess, House, house
+from tests.gateway.gateways import ROUTER_KEY, STORED_KEY, FakeAccess, House, house
 
 pytestmark = pytest.mark.sdk
 
@@ -205,7 +205,7 @@ async def test_the_vendor_gets_what_its_sdk_sends(case: Case, speech: Path) -> N
     assert ROUTER_KEY not in repr(passed.request) + "".join(passed.texts)
     # The audio in the file is what is charged, whatever form it has on the way.
     rate = 48_000 if case.provider == "openai" else 32_000
-    assert home.ledger.tabs[0].closings[0]["audio_ms"] == len(SPEECH) * 1000 // rate
+    assert home.ledger.credits[0].closings[0]["audio_ms"] == len(SPEECH) * 1000 // rate
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.provider}{case.id}")

@@ -16,7 +16,7 @@ from routeraudio import daemon
 from routeraudio.config.schema import Config, Provider, Server
 from routeraudio.dialects import listen
 from routeraudio.emulators.catalog import EMULATORS
-from routeraudio.emulators.hearing import EngineHear
+from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.providers.catalog import PROVIDERS
 

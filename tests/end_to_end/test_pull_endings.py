@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from routeraudio.config.schema import Pull
-from routeraudio.emulators.script import Script
+from routeraudio.emulators.kit.script import Script
 from routeraudio.model.errors import BudgetUsedUp
 from routeraudio.policy.limits import Limits
 from routeraudio.pull import webhook
@@ -194,7 +194,7 @@ async def test_balance_used_up() -> None:
 
     closed: list[bool] = []
     web = Web({"/a": live()})
-    async with serving(web), open_world(ledger=NoLedger(tab=Poor)) as world:
+    async with serving(web), open_world(ledger=NoLedger(credit=Poor)) as world:
         task_id = await world.start(web.url("/a"))
         shown, data = await ended(world, task_id)
     assert (shown["state"], shown["status"], data["message"]) == ("failed", 17, "Balance used up")

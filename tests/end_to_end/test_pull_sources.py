@@ -7,7 +7,7 @@ import msgspec
 import trio
 
 from routeraudio.config.schema import Pull
-from routeraudio.emulators.script import Script, parse_script
+from routeraudio.emulators.kit.script import Script, parse_script
 from tests.pull.sources import Page, Rtsp, Web, encoded, live, pcm, playlist, published, rtmp, serving, wav
 from tests.pull.world import LOOPBACK, World, open_world
 

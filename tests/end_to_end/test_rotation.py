@@ -10,8 +10,8 @@ import trio
 from routeraudio import daemon
 from routeraudio.config.schema import Config, Provider, Server
 from routeraudio.emulators.gradium import Gradium
-from routeraudio.emulators.hearing import EngineHear
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.hearing import EngineHear
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import Pool
 
 from .conftest import CLIP, PATIENCE_S, WORDS, client_of, rest

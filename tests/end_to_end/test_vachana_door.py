@@ -20,7 +20,7 @@ from routeraudio.audio.transcode import transcoder
 from routeraudio.config.schema import Config, Key, Provider, Server
 from routeraudio.dialects.catalog import BY_PATH
 from routeraudio.emulators.catalog import EMULATORS
-from routeraudio.emulators.hearing import EngineHear
+from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 

@@ -21,10 +21,10 @@ from typing import Final
 import msgspec
 import trio
 
-from routeraudio.emulators.base import Admission, Refusal, Request
-from routeraudio.emulators.call import Call
-from routeraudio.emulators.server import Emulator
-from tests.server.fakes import results
+from routeraudio.emulators.kit.base import Admission, Refusal, Request
+from routeraudio.emulators.kit.call import Call
+from routeraudio.emulators.kit.server import Emulator
+from tests.edge.fakes import results
 
 BYTES_PER_MS: Final = 8
 """Mu-law at 8 kHz."""
@@ -64,7 +64,7 @@ class Heads(msgspec.Struct):
 
 
 class Counting:
-    """The vendor; see `routeraudio.emulators.base.Vendor`."""
+    """The vendor; see `routeraudio.emulators.kit.base.Vendor`."""
 
     name: Final = "deepgram"
     broken_message: Final = "{}"

@@ -9,10 +9,10 @@ import httpx
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
+from tests.edge.fakes import Client, client, client_on, connect
 from tests.fleet.fleet import NAMES, Fleet
 from tests.fleet.processes import Daemon
 from tests.fleet.riding import status_of
-from tests.server.fakes import Client, client, client_on, connect
 
 MULAW: Final = "/v1/listen?provider=deepgram&encoding=pcm_mulaw&sample_rate=8000"
 

@@ -8,8 +8,8 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 
+from tests.edge.fakes import Client, client
 from tests.fleet.counting import BYTES_PER_MS, SILENCE
-from tests.server.fakes import Client, client
 
 Ending = Literal["finished", "told", "left", "cut", "refused"]
 """How a ride ended: `finished` as the client wished, `told` with an error and a close frame, `left` by the client

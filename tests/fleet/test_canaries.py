@@ -9,11 +9,11 @@ import httpx
 import trio
 from trio_websocket import ConnectionRejected
 
+from tests.edge.fakes import Client, client, get
 from tests.fleet.counting import WORDS, Counter, open_counter
 from tests.fleet.fleet import Fleet, open_fleet
 from tests.fleet.races import MULAW, new_token
 from tests.fleet.riding import AUDIO
-from tests.server.fakes import Client, client, get
 from tests.store.postgres import PROGRAMS
 
 STORED: Final = "stored-canary-7f3a"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import trio
 
+from tests.edge.fakes import AUDIO, WORDS, FakeDeepgram, client, get, whole_session
 from tests.fleet.fleet import Fleet, open_fleet
 from tests.fleet.processes import HAPROXY, PATIENCE_S, ROOT
-from tests.server.fakes import AUDIO, WORDS, FakeDeepgram, client, get, whole_session
 
 CONFIG = ROOT / "conf" / "haproxy.cfg"
 

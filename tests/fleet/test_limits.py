@@ -6,12 +6,12 @@ from typing import Final
 import httpx
 import trio
 
+from tests.edge.fakes import client
 from tests.fleet.counting import WORDS, Counter, open_counter
 from tests.fleet.fleet import Fleet, open_fleet
 from tests.fleet.races import MULAW, rush, token_race, told
 from tests.fleet.riding import AUDIO
 from tests.fleet.storm import ledger_lines, toml, until_closed
-from tests.server.fakes import client
 
 ADMIN: Final = "admin-key-of-a-fleet"
 ADMIN_TOML: Final = f'admin_key = "{ADMIN}"\n'

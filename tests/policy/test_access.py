@@ -12,9 +12,9 @@ from routeraudio.policy.access import (
     CONFIGURED,
     CONFIGURED_TERMS,
     KEY_CHARACTERS_MAX,
+    AccessRequest,
     Holder,
     Principal,
-    Wanted,
     admit,
     check_characters,
     configured_key,
@@ -51,7 +51,7 @@ def decide(**given: Any) -> Principal:
     }
     known |= given
     key, hashes = known["key"], known["hashes"]
-    wanted = Wanted(
+    wanted = AccessRequest(
         entry=known["entry"],
         stored=known["stored"],
         own_provider_keys=known["own_provider_keys"],

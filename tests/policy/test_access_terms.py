@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from routeraudio.model.errors import CloseCode, Fault, UpstreamFault
-from routeraudio.policy.access import Holder, Principal, Wanted, admit, is_listed
+from routeraudio.policy.access import AccessRequest, Holder, Principal, admit, is_listed
 from routeraudio.policy.keys import Budget, Key, Restriction, Terms
 from routeraudio.providers.base import Credential
 from routeraudio.providers.catalog import PROVIDERS
@@ -15,7 +15,7 @@ from routeraudio.providers.catalog import PROVIDERS
 NOW = 1_800_000_000
 STORED = Credential("stored-canary", is_clients_own=False)
 OWN = "own-canary"
-WANTED = Wanted(entry=PROVIDERS["deepgram"], stored=STORED, model="nova-3")
+WANTED = AccessRequest(entry=PROVIDERS["deepgram"], stored=STORED, model="nova-3")
 KEY = Key(id="k1", account="acme", name="k", created_at_s=NOW - 100)
 UNAUTHORIZED, FORBIDDEN = CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routeraudio.model.audio import ENCODINGS, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import (
     Event,
@@ -28,7 +29,7 @@ from routeraudio.model.events import (
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers import models
-from routeraudio.providers.base import Adapter, Credential, Entry, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 
 from .conversations.script import Closes, Conversation, Finalizes, Finishes, Says, Sends, Step
 
@@ -42,12 +43,9 @@ CLOSES = (None, 1000, 1001, 1005, 1008, 1011, 3000, 4000)
 class Play:
     """One adapter and all that went in and came out of it, held against the contract at every step."""
 
-    def __init__(
-        self, entry: Entry, conversation: Conversation, *, offset_ms: int = 0, **changes: Any
-    ) -> None:
+    def __init__(self, entry: Entry, conversation: Conversation, **changes: Any) -> None:
         self.options: Options = msgspec.structs.replace(conversation.options, **changes)
-        self.offset_ms = offset_ms
-        self.adapter: Adapter = entry.adapter(leg(entry, self.options, offset_ms))
+        self.adapter: Adapter = entry.adapter(adapter_config(entry, self.options))
         self._ends_empty = conversation.ends_empty
         self.events: list[Event] = []
         self.audio_in = bytearray()
@@ -118,16 +116,16 @@ class Play:
         assert not (self.is_over and events), "events after the last one"
         self.events += events
         audio_ms = self.adapter.audio_format.duration_ms(len(self.audio_in))
-        check_events(self.events, from_ms=self.offset_ms, to_ms=self.offset_ms + audio_ms)
+        check_events(self.events, to_ms=audio_ms)
 
 
-def leg(entry: Entry, options: Options, offset_ms: int = 0) -> Leg:
+def adapter_config(entry: Entry, options: Options) -> AdapterConfig:
     """One connection to the vendor, with a key of the client's own where the vendor wants one."""
     credential = Credential(SECRET, is_clients_own=True) if entry.needs_key else None
-    return Leg(options=options, url=entry.default_url, credential=credential, offset_ms=offset_ms)
+    return AdapterConfig(options=options, url=entry.default_url, credential=credential)
 
 
-def check_events(events: Sequence[Event], *, from_ms: int, to_ms: int) -> None:
+def check_events(events: Sequence[Event], *, to_ms: int) -> None:
     """Everything that holds for any events of one connection, in any weather."""
     ends = [event for event in events if isinstance(event, Failed | Finished)]
     assert len(ends) <= 1, "one end only"
@@ -138,7 +136,7 @@ def check_events(events: Sequence[Event], *, from_ms: int, to_ms: int) -> None:
     for event in events:
         match event:
             case Partial(channel=channel) | Final(channel=channel):
-                check_segment(event, from_ms=settled_ms.get(channel, from_ms), to_ms=to_ms)
+                check_segment(event, from_ms=settled_ms.get(channel, 0), to_ms=to_ms)
                 if isinstance(event, Final):
                     settled_ms[channel] = event.end_ms
                     open_turns.add(channel)
@@ -217,11 +215,19 @@ def check_audio(entry: Entry, conversation: Conversation) -> None:
         play.adapter.audio(b"\x01\x01")
 
 
-def check_offset(entry: Entry, conversation: Conversation) -> None:
-    """A connection that begins later in the session has all its positions later by as much."""
-    early = Play(entry, conversation).run(conversation.steps)
-    late = Play(entry, conversation, offset_ms=10_000).run(conversation.steps)
-    assert [later(event, 10_000) for event in early.events] == late.events
+def check_audio_format(entry: Entry, conversation: Conversation) -> None:
+    """The entry tells the adapter's audio format without making one, for every format that clients send."""
+    sources = [
+        AudioFormat(encoding, rate, channels)
+        for encoding in ENCODINGS
+        for rate in (8000, 16000, 48000)
+        for channels in (1, 2)
+    ]
+    for audio in sources:
+        for multichannel in (False, True):
+            options = msgspec.structs.replace(conversation.options, audio=audio, multichannel=multichannel)
+            adapter = entry.adapter(adapter_config(entry, options))
+            assert entry.audio_format(options) == adapter.audio_format
 
 
 def check_unknown_fields(entry: Entry, conversation: Conversation) -> None:
@@ -349,9 +355,9 @@ def check_ticks(entry: Entry, conversation: Conversation) -> None:
 def check_dial(entry: Entry, conversation: Conversation) -> None:
     """The address is below the configured one, fit for a request line, the same each time, and hides the key."""
     for base in (entry.default_url, "wss://host.example:9000/some/prefix", "ws://127.0.0.1:1/"):
-        its_leg = msgspec.structs.replace(leg(entry, conversation.options), url=base)
-        dial = entry.adapter(its_leg).dial()
-        assert dial == entry.adapter(its_leg).dial()
+        its_config = msgspec.structs.replace(adapter_config(entry, conversation.options), url=base)
+        dial = entry.adapter(its_config).dial()
+        assert dial == entry.adapter(its_config).dial()
         assert dial.url.startswith(base.rstrip("/"))
         assert "//" not in dial.url.split("://", 1)[1].split("?")[0]
         assert dial.url.isascii()
@@ -408,7 +414,7 @@ CHECKS: tuple[Check, ...] = (
     check_finals_only,
     check_raw,
     check_audio,
-    check_offset,
+    check_audio_format,
     check_unknown_fields,
     check_unknown_messages,
     check_wrong_types,
@@ -443,23 +449,6 @@ def check_nothing_lost(play: Play, steps: Sequence[Step]) -> None:
     """The finals begin with all the text that the vendor settled in ``steps``."""
     settled = " ".join(step.settles for step in steps if isinstance(step, Says) and step.settles)
     assert " ".join(play.texts).startswith(settled)
-
-
-def later(event: Event, by_ms: int) -> Event:
-    """The event as it would be ``by_ms`` later in the session."""
-    match event:
-        case Partial() | Final():
-            words = event.words and tuple(
-                msgspec.structs.replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)
-                for word in event.words
-            )
-            return msgspec.structs.replace(
-                event, start_ms=event.start_ms + by_ms, end_ms=event.end_ms + by_ms, words=words
-            )
-        case TurnEnd(end_ms=end_ms, channel=channel):
-            return TurnEnd(end_ms + by_ms, channel)
-        case _:
-            return event
 
 
 def with_more_fields(value: Any) -> Any:

@@ -12,7 +12,7 @@ from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
 from routeraudio.providers.assemblyai import ENTRY, FORCE_ENDPOINT, TERMINATE
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 
 from .conversations.assemblyai import (
     SESSION_ID,
@@ -44,7 +44,9 @@ def wishes(**changes: Any) -> Options:
 def adapter(*, key: str | None = KEY, audio_ms: int = 60_000, own: bool = True, **changes: Any) -> Any:
     """An open connection that was sent a minute of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=own)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url, credential=credential))
+    opened = ENTRY.adapter(
+        AdapterConfig(options=wishes(**changes), url=ENTRY.default_url, credential=credential)
+    )
     opened.tick(0.0)
     if audio_ms:
         opened.audio(bytes(opened.audio_format.bytes_per_second * audio_ms // 1000))
@@ -52,7 +54,7 @@ def adapter(*, key: str | None = KEY, audio_ms: int = 60_000, own: bool = True, 
 
 
 def query(**changes: Any) -> dict[str, str]:
-    dialled = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url)).dial()
+    dialled = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=ENTRY.default_url)).dial()
     pairs = parse_qsl(urlsplit(dialled.url).query, keep_blank_values=True)
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
@@ -71,8 +73,8 @@ def texts(events: Any) -> list[tuple[str, str]]:
 
 def test_address_is_the_configured_base_with_every_wish() -> None:
     """The whole address of a Pro model, in a fixed order of parameters."""
-    leg = Leg(options=wishes(language="fr-CA", diarize=True), url="wss://host:9/prefix/")
-    assert ENTRY.adapter(leg).dial().url == (
+    config = AdapterConfig(options=wishes(language="fr-CA", diarize=True), url="wss://host:9/prefix/")
+    assert ENTRY.adapter(config).dial().url == (
         "wss://host:9/prefix/v3/ws?speech_model=universal-3-6-pro&encoding=pcm_s16le&sample_rate=16000"
         "&language_codes=%5B%22fr%22%5D&max_turn_silence=500&speaker_labels=true"
     )
@@ -80,8 +82,8 @@ def test_address_is_the_configured_base_with_every_wish() -> None:
 
 def test_address_of_the_other_family() -> None:
     """It takes no language, and formats only when asked to; where it ends turns twice, heartbeats are asked for."""
-    leg = Leg(options=wishes(model=ENGLISH), url="ws://127.0.0.1:9")
-    assert ENTRY.adapter(leg).dial().url == (
+    config = AdapterConfig(options=wishes(model=ENGLISH), url="ws://127.0.0.1:9")
+    assert ENTRY.adapter(config).dial().url == (
         "ws://127.0.0.1:9/v3/ws?speech_model=universal-streaming-english&encoding=pcm_s16le&sample_rate=16000"
         "&format_turns=true&max_turn_silence=500&session_heartbeat=true"
     )

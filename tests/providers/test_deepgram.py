@@ -11,10 +11,10 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.deepgram import ENTRY, FINALIZE, KEEPALIVE, check
-from routeraudio.providers.deepgram_connection import CLOSE_STREAM
-from routeraudio.providers.deepgram_flux import FORCE_END_TURN
+from routeraudio.providers.deepgram.connection import CLOSE_STREAM
+from routeraudio.providers.deepgram.flux import FORCE_END_TURN
 
 from .conversations.deepgram import connected, metadata, results, turn_info, utterance_end
 
@@ -33,7 +33,7 @@ def adapter(
 ) -> Any:
     """An open connection that was sent a minute of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=True)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=url, credential=credential))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=url, credential=credential))
     opened.tick(0.0)
     if audio_ms:
         opened.audio(bytes(opened.audio_format.bytes_per_second * audio_ms // 1000))
@@ -41,7 +41,7 @@ def adapter(
 
 
 def query(**changes: Any) -> dict[str, str]:
-    dialled = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url)).dial()
+    dialled = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=ENTRY.default_url)).dial()
     pairs = parse_qsl(urlsplit(dialled.url).query, keep_blank_values=True)
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
@@ -56,8 +56,8 @@ def texts(events: Any) -> list[tuple[str, str]]:
 
 def test_v1_address_is_the_configured_base_with_every_wish() -> None:
     """The whole v1 address, in a fixed order of parameters."""
-    leg = Leg(options=wishes(language="fr", diarize=True), url="wss://host:9/prefix/")
-    assert ENTRY.adapter(leg).dial().url == (
+    config = AdapterConfig(options=wishes(language="fr", diarize=True), url="wss://host:9/prefix/")
+    assert ENTRY.adapter(config).dial().url == (
         "wss://host:9/prefix/v1/listen?model=nova-3&language=fr&encoding=linear16&sample_rate=16000&channels=1"
         "&interim_results=true&utterance_end_ms=1000&endpointing=500&punctuate=true&diarize=true"
     )
@@ -65,8 +65,10 @@ def test_v1_address_is_the_configured_base_with_every_wish() -> None:
 
 def test_flux_address_has_only_what_flux_knows() -> None:
     """The whole v2 address: unknown parameters would be refused."""
-    leg = Leg(options=wishes(model="flux-general-multi", language="de", diarize=True), url="ws://127.0.0.1:9")
-    assert ENTRY.adapter(leg).dial().url == (
+    config = AdapterConfig(
+        options=wishes(model="flux-general-multi", language="de", diarize=True), url="ws://127.0.0.1:9"
+    )
+    assert ENTRY.adapter(config).dial().url == (
         "ws://127.0.0.1:9/v2/listen?model=flux-general-multi&encoding=linear16&sample_rate=16000"
         "&eot_timeout_ms=500&language_hint=de"
     )
@@ -172,7 +174,7 @@ def test_key_that_cannot_be_sent(key: str) -> None:
 def test_refusal_carries_the_vendors_words() -> None:
     """Code and text of the JSON body are told; a stored key's refusal is the upstream's fault."""
     body = b'{"err_code":"INVALID_AUTH","err_msg":"Invalid credentials.","request_id":"9c1d"}'
-    stored = Leg(options=wishes(), url="wss://x", credential=Credential(KEY, is_clients_own=False))
+    stored = AdapterConfig(options=wishes(), url="wss://x", credential=Credential(KEY, is_clients_own=False))
     fault = ENTRY.adapter(stored).refused(401, body)
     assert isinstance(fault, UpstreamFault)
     assert not fault.is_retryable

@@ -12,7 +12,7 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.elevenlabs import ENTRY
 
 from .conversations.elevenlabs import SESSION_ID, error, partial, plain, said, started, timed
@@ -36,7 +36,7 @@ def adapter(
 ) -> Any:
     """A ready connection that was sent a minute of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_clients_own)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=url, credential=credential))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=url, credential=credential))
     opened.tick(0.0)
     opened.received(started())
     if audio_ms:
@@ -45,7 +45,7 @@ def adapter(
 
 
 def query(**changes: Any) -> dict[str, str]:
-    dialled = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url)).dial()
+    dialled = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=ENTRY.default_url)).dial()
     pairs = parse_qsl(urlsplit(dialled.url).query, keep_blank_values=True)
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
@@ -77,8 +77,10 @@ def commits(messages: Any) -> list[bool]:
 
 def test_address_is_the_configured_base_with_every_wish() -> None:
     """The whole address, in a fixed order of parameters, that of the vendor's SDK."""
-    leg = Leg(options=wishes(language="pt-BR", diarize=True, endpointing_ms=700), url="wss://host:9/prefix/")
-    assert ENTRY.adapter(leg).dial().url == (
+    config = AdapterConfig(
+        options=wishes(language="pt-BR", diarize=True, endpointing_ms=700), url="wss://host:9/prefix/"
+    )
+    assert ENTRY.adapter(config).dial().url == (
         "wss://host:9/prefix/v1/speech-to-text/realtime?model_id=scribe_v2_realtime&audio_format=pcm_16000"
         "&commit_strategy=vad&vad_silence_threshold_secs=0.7&language_code=pt&include_timestamps=true"
     )
@@ -232,7 +234,7 @@ def test_no_message_holds_more_than_a_second() -> None:
 
 def test_ready_is_told_once() -> None:
     """The vendor's session id comes with readiness; the free-form configuration in it is not read."""
-    opened = ENTRY.adapter(Leg(options=wishes(), url=ENTRY.default_url))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(), url=ENTRY.default_url))
     assert heard(opened, started(), started()) == [Ready(SESSION_ID)]
 
 
@@ -561,7 +563,7 @@ def test_quiet_line_brings_out_the_last_words_and_is_kept_open() -> None:
 
 def test_line_without_first_audio_is_kept_open_once_it_is_ready() -> None:
     """Before `session_started` nothing is sent, behind it a little silence."""
-    opened = ENTRY.adapter(Leg(options=wishes(), url=ENTRY.default_url))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(), url=ENTRY.default_url))
     assert [opened.tick(now_s) for now_s in (0.0, 3.0, 6.0)] == [()] * 3
     opened.received(started())
     assert [len(sound(opened.tick(now_s))) for now_s in (9.0, 12.0)] == [0, 2560]

@@ -11,7 +11,7 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.gradium import END_OF_STREAM, ENTRY, check
 
 from .conversations.gradium import END_OF_STREAM as THE_END
@@ -39,7 +39,7 @@ def adapter(
 ) -> Any:
     """A ready connection that was sent five seconds of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_own)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=url, credential=credential))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=url, credential=credential))
     opened.tick(0.0)
     if is_ready:
         opened.received(ready())
@@ -76,7 +76,7 @@ def flushes(messages: Any) -> list[int]:
 
 
 def setup(**changes: Any) -> Any:
-    [message] = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url)).opened()
+    [message] = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=ENTRY.default_url)).opened()
     opened = json.loads(message)
     assert opened["type"] == "setup"
     return opened | {"json_config": json.loads(opened["json_config"])}

@@ -9,7 +9,7 @@ from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, UpstreamFault
 from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Partial, Ready, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Adapter, Leg
+from routeraudio.providers.base import Adapter, AdapterConfig
 from routeraudio.providers.local import CAPABILITIES, ENTRY
 
 OPTIONS = Options(provider="local", audio=PCM_16K_MONO, partial_results=True)
@@ -33,14 +33,14 @@ CONVERSATION: tuple[tuple[str, tuple[Event, ...]], ...] = (
 )
 
 
-def adapter(offset_ms: int = 0, url: str = ENTRY.default_url, **changes: Any) -> Adapter:
+def adapter(url: str = ENTRY.default_url, **changes: Any) -> Adapter:
     options = msgspec.structs.replace(OPTIONS, **changes)
-    return ENTRY.adapter(Leg(options=options, url=url, offset_ms=offset_ms))
+    return ENTRY.adapter(AdapterConfig(options=options, url=url))
 
 
-def finishing(offset_ms: int = 0, **changes: Any) -> Adapter:
+def finishing(**changes: Any) -> Adapter:
     """An adapter that has sent two seconds of audio and said so."""
-    made = adapter(offset_ms, **changes)
+    made = adapter(**changes)
     made.audio(bytes(64_000))
     made.finish()
     return made
@@ -106,15 +106,6 @@ def test_a_close_before_done(said: int, code: int | None) -> None:
         event for _, events in CONVERSATION[:said] for event in events if isinstance(event, Final)
     ]
     assert made.closed(code, "") == ()
-
-
-def test_positions_are_the_sessions() -> None:
-    """A connection that began ten seconds into the session says where in the session a word was."""
-    (final,) = finishing(offset_ms=10_000).received(FINAL)
-    assert isinstance(final, Final)
-    assert (final.start_ms, final.end_ms) == (10_460, 11_170)
-    assert final.words is not None
-    assert final.words[1] == Word("forward", 10_640, 11_170)
 
 
 def test_positions_stay_inside_the_audio() -> None:

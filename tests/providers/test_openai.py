@@ -15,11 +15,11 @@ from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Ready, TurnEnd, Usage
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.models import load
 from routeraudio.providers.openai import ENTRY
-from routeraudio.providers.openai_session import LISTED, LIVE, MULAW, check
-from routeraudio.providers.openai_wire import APPEND_BYTES_MAX
+from routeraudio.providers.openai.messages import APPEND_BYTES_MAX
+from routeraudio.providers.openai.request import LISTED, LIVE, MULAW, check
 
 from .conversations.openai import (
     PCM_24K,
@@ -45,11 +45,11 @@ def wishes(**changes: Any) -> Options:
     return msgspec.structs.replace(Options(provider="openai", audio=PCM_24K, partial_results=True), **changes)
 
 
-def adapter(*, key: str | None = KEY, is_clients_own: bool = True, offset_ms: int = 0, **changes: Any) -> Any:
+def adapter(*, key: str | None = KEY, is_clients_own: bool = True, **changes: Any) -> Any:
     """A session before anything was said. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_clients_own)
-    leg = Leg(options=wishes(**changes), url=ENTRY.default_url, credential=credential, offset_ms=offset_ms)
-    return ENTRY.adapter(leg)
+    config = AdapterConfig(options=wishes(**changes), url=ENTRY.default_url, credential=credential)
+    return ENTRY.adapter(config)
 
 
 def ready(*, audio_ms: int = 0, **changes: Any) -> Any:
@@ -108,12 +108,12 @@ def failure(events: Any) -> Any:
 
 def test_the_address_has_the_intent_and_no_model() -> None:
     """With `model` in the query it would be a conversation; without `intent` too."""
-    leg = Leg(
+    config = AdapterConfig(
         options=wishes(model=TURNS),
         url="wss://host:9/prefix/",
         credential=Credential(KEY, is_clients_own=True),
     )
-    dial = ENTRY.adapter(leg).dial()
+    dial = ENTRY.adapter(config).dial()
     assert dial.url == "wss://host:9/prefix/v1/realtime?intent=transcription"
     assert dial.headers == (("Authorization", f"Bearer {KEY}"),)
     assert dial.subprotocols == ()
@@ -266,7 +266,7 @@ def test_other_models_are_not_committed() -> None:
 
 def test_a_live_turn() -> None:
     """Deltas add up; the turn lies where the speech was; its end is told because silence ended it."""
-    live = ready(offset_ms=10_000)
+    live = ready()
     live.audio(speech()[: 1500 * BYTES_PER_MS])
     events = [*live.received(delta("item_1", "Go")), *live.received(delta("item_1", " forward"))]
     assert commits(live.audio(speech()[1500 * BYTES_PER_MS :] + silence(1000))) == 1
@@ -275,11 +275,11 @@ def test_a_live_turn() -> None:
     events += live.received(completed("item_1", "Go forward ten meters."))
     *partials, final, end = events
     assert [partial.text for partial in partials] == ["Go", "Go forward", "Go forward ten"]
-    assert {(partial.start_ms, partial.end_ms) for partial in partials[:2]} == {(final.start_ms, 11_500)}
+    assert {(partial.start_ms, partial.end_ms) for partial in partials[:2]} == {(final.start_ms, 1500)}
     assert final.text == "Go forward ten meters."
     assert final.words is None
-    assert 10_350 <= final.start_ms <= 10_650
-    assert 12_000 <= final.end_ms <= 12_500
+    assert 350 <= final.start_ms <= 650
+    assert 2000 <= final.end_ms <= 2500
     assert end == TurnEnd(final.end_ms)
     assert not live.received(delta("item_1", " late"))
     assert not live.received(completed("item_1", "Go forward ten meters."))

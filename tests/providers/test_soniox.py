@@ -12,7 +12,7 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, TurnEnd, Usage, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.soniox import END_OF_AUDIO, ENTRY, FINALIZE, KEEPALIVE, check
 
 from .conversations.soniox import end, error, guess, said, token
@@ -31,7 +31,9 @@ def adapter(
 ) -> Any:
     """An open connection that was sent a minute of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_clients_own)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=ENTRY.default_url, credential=credential))
+    opened = ENTRY.adapter(
+        AdapterConfig(options=wishes(**changes), url=ENTRY.default_url, credential=credential)
+    )
     opened.tick(0.0)
     if audio_ms:
         opened.audio(bytes(opened.audio_format.bytes_per_second * audio_ms // 1000))
@@ -63,7 +65,7 @@ def texts(events: Any) -> list[tuple[str, str]]:
 )
 def test_address_has_no_query(base: str, url: str) -> None:
     """Everything that is asked for stands in the first message."""
-    assert ENTRY.adapter(Leg(options=wishes(), url=base)).dial().url == url
+    assert ENTRY.adapter(AdapterConfig(options=wishes(), url=base)).dial().url == url
 
 
 @pytest.mark.parametrize("key", [KEY, "temp:Zm9v"])
@@ -131,7 +133,7 @@ def test_detection(language: str) -> None:
 
 def test_aliases_are_those_of_the_data_file() -> None:
     """Every alias that the data file names is spelled as it says."""
-    data = resources.files("routeraudio.providers").joinpath("data", "soniox.json").read_bytes()
+    data = resources.files("routeraudio.providers").joinpath("soniox", "models.json").read_bytes()
     for alias, code in json.loads(data)["language_aliases"].items():
         assert start(language=alias)["language_hints"] == [code]
 

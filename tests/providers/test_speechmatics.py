@@ -13,9 +13,9 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Word
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.speechmatics import ENTRY
-from routeraudio.providers.speechmatics_wish import ALIASES, PACKS, check, models, spelled_language
+from routeraudio.providers.speechmatics.request import ALIASES, PACKS, check, models, spelled_language
 
 from .conversations.speechmatics import (
     END,
@@ -44,7 +44,7 @@ def wishes(**changes: Any) -> Options:
 def fresh(*, key: str | None = KEY, is_own: bool = True, url: str = ENTRY.default_url, **changes: Any) -> Any:
     """`Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_own)
-    return ENTRY.adapter(Leg(options=wishes(**changes), url=url, credential=credential))
+    return ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=url, credential=credential))
 
 
 def adapter(*, audio_ms: int = 60_000, delimiter: str = " ", **changes: Any) -> Any:
@@ -240,7 +240,7 @@ def test_unknown_model(model: str) -> None:
 def test_names_in_the_code_are_those_of_the_data_file() -> None:
     """Aliases and packs agree with what the data file says of them."""
     data = json.loads(
-        resources.files("routeraudio.providers").joinpath("data", "speechmatics.json").read_bytes()
+        resources.files("routeraudio.providers").joinpath("speechmatics", "models.json").read_bytes()
     )
     for language, code in data["language_aliases"].items():
         assert spelled_language(models().models[0], language)[0] == code

@@ -24,7 +24,7 @@ from routeraudio.providers.base import Adapter
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.providers.models import Support
 
-from .conformance import leg
+from .conformance import adapter_config
 from .conversations import CONVERSATIONS
 from .conversations.gradium import ready, step, text
 from .conversations.openai import session
@@ -76,7 +76,7 @@ def wishes(provider: str, model: str, **changes: Any) -> Options:
 def asked(options: Options) -> tuple[object, ...]:
     """All that the vendor is asked for before any audio."""
     entry = PROVIDERS[options.provider]
-    adapter = entry.adapter(leg(entry, options))
+    adapter = entry.adapter(adapter_config(entry, options))
     dial = adapter.dial()
     return dial.url, dial.headers, dial.subprotocols, tuple(adapter.opened())
 
@@ -99,7 +99,7 @@ def play(adapter: Adapter, steps: Sequence[Step]) -> Iterator[Message | Event]:
 def played(options: Options) -> list[Message | Event]:
     entry = PROVIDERS[options.provider]
     talk = conversation(options.provider, options.model or "")
-    return list(play(entry.adapter(leg(entry, options)), talk.steps))
+    return list(play(entry.adapter(adapter_config(entry, options)), talk.steps))
 
 
 # What is asked of the vendor.
@@ -126,7 +126,7 @@ def test_what_is_ignored_changes_nothing(provider: str, model: str, parameter: s
 def sent_while_speech_ends(options: Options) -> list[tuple[int, Message]]:
     """What is sent besides audio during speech and the five seconds of silence behind it, and when."""
     entry = PROVIDERS[options.provider]
-    adapter = entry.adapter(leg(entry, options))
+    adapter = entry.adapter(adapter_config(entry, options))
     adapter.opened()
     converter = transcoder(PCM_16K_MONO, adapter.audio_format)
     audio = converter.push(SPEECH) + converter.finish() + bytes(adapter.audio_format.bytes_per_second * 5)
@@ -205,7 +205,7 @@ def test_finalize(provider: str, model: str) -> None:
     """Native: the vendor is told to. Emulated: it hears silence, and nothing else."""
     options = wishes(provider, model)
     entry = PROVIDERS[provider]
-    adapter = entry.adapter(leg(entry, options))
+    adapter = entry.adapter(adapter_config(entry, options))
     steps = conversation(provider, model).steps
     cut = next(i for i, each in enumerate(steps) if isinstance(each, Finalizes | Finishes))
     list(play(adapter, steps[:cut]))

@@ -11,7 +11,7 @@ from routeraudio.model.audio import PCM_16K_MONO, SAMPLE_RATES_HZ, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
 from routeraudio.model.events import Failed, Final, Finished, Notice, Partial, Ready, TurnEnd
 from routeraudio.model.options import Options
-from routeraudio.providers.base import Credential, Leg
+from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.vachana import CAPABILITIES, ENTRY, FRAME_BYTES, check
 
 from .conversations.vachana import PROCESSING, REQUEST_ID, TICKETS, connected, error, signal, transcript
@@ -36,7 +36,7 @@ def adapter(
 ) -> Any:
     """A ready connection that was sent five seconds of audio. `Any`: tests call the adapter as the relay does."""
     credential = None if key is None else Credential(key, is_clients_own=is_own)
-    opened = ENTRY.adapter(Leg(options=wishes(**changes), url=url, credential=credential))
+    opened = ENTRY.adapter(AdapterConfig(options=wishes(**changes), url=url, credential=credential))
     opened.tick(0.0)
     if is_ready:
         opened.received(connected())
@@ -167,7 +167,7 @@ def test_wishes_without_counterpart_are_left_out() -> None:
 
 def test_the_data_file_says_what_the_adapter_does() -> None:
     """Encodings and sample rates are those of the code."""
-    data = resources.files("routeraudio.providers").joinpath("data", "vachana.json").read_bytes()
+    data = resources.files("routeraudio.providers").joinpath("vachana", "models.json").read_bytes()
     [model] = json.loads(data)["models"]
     assert tuple(model["native_encodings"]) == CAPABILITIES.encodings
     assert tuple(model["sample_rates"]) == CAPABILITIES.sample_rates

@@ -6,8 +6,8 @@ from pathlib import Path
 import trio
 
 from routeraudio.config.schema import Log
-from routeraudio.emulators.script import parse_script
-from routeraudio.server import logs
+from routeraudio.emulators.kit.script import parse_script
+from routeraudio.observability import logs
 from tests.pull.world import open_world
 
 SCRIPT = parse_script(b'{"steps": [{"after_ms": 0, "send_text": "{}"}]}', "script")

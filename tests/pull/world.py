@@ -14,22 +14,22 @@ import msgspec
 import trio
 from quart_trio import QuartTrio
 
+from routeraudio.api.app import create_app
+from routeraudio.api.pull import Opens, PullApi
+from routeraudio.auth.authenticator import Authenticator
 from routeraudio.config.schema import Config, Key, Provider, Pull
 from routeraudio.config.secret import Secret
-from routeraudio.emulators.base import Vendor
+from routeraudio.edge.admission import Admission
 from routeraudio.emulators.deepgram import Deepgram
-from routeraudio.emulators.script import Script
-from routeraudio.emulators.server import Emulator
+from routeraudio.emulators.kit.base import Vendor
+from routeraudio.emulators.kit.script import Script
+from routeraudio.emulators.kit.server import Emulator
 from routeraudio.policy.limits import Limits
 from routeraudio.policy.secrets import Secrets, ServerSecret
-from routeraudio.pull import setup
+from routeraudio.pull import factory
 from routeraudio.pull.registry import Registry
-from routeraudio.server.access import Access
-from routeraudio.server.admission import Admission
-from routeraudio.server.app import create_app
-from routeraudio.server.providers import routes
-from routeraudio.server.pulls import Opens, Pulls
-from routeraudio.session.tab import NoTab, Tab
+from routeraudio.routes.routes import routes
+from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.store.connect import open_store
 from routeraudio.transport.poller import Poller
 
@@ -47,16 +47,18 @@ CLIP = Path(__file__).parent.parent / "assets" / "audio" / "goforward.wav"
 class NoLedger:
     """Grants everything, or refuses with what it is told to."""
 
-    def __init__(self, refusal: Exception | None = None, tab: Callable[[], Tab] = NoTab) -> None:
+    def __init__(
+        self, refusal: Exception | None = None, credit: Callable[[], Credit] = UnlimitedCredit
+    ) -> None:
         self.refusal = refusal
         self.opened: list[dict[str, Any]] = []
-        self._tab = tab
+        self._credit = credit
 
-    async def open(self, **what: Any) -> Tab:
+    async def open(self, **what: Any) -> Credit:
         self.opened.append(what)
         if self.refusal is not None:
             raise self.refusal
-        return self._tab()
+        return self._credit()
 
 
 class Callback(msgspec.Struct):
@@ -213,14 +215,14 @@ async def open_world(
             pull=pull or Pull(allow_networks=(LOOPBACK,), state_dir=None if state is None else str(state)),
             limits=limits or Limits(),
         )
-        guard = setup.guard(config.pull)
-        registry = setup.registry(config, guard, SECRETS.webhook_secret)
+        guard = factory.guard(config.pull)
+        registry = factory.registry(config, guard, SECRETS.webhook_secret)
         store = open_store("sqlite://")
         store.migrate()
         known = routes(config)
-        pulls = Pulls(
+        pulls = PullApi(
             registry,
-            Access(store, SECRETS, config),
+            Authenticator(store, SECRETS, config),
             opens,
             Admission(config.limits, sessions_max),
             config=lambda: config,

@@ -14,8 +14,8 @@ from routeraudio.dialects.listen import Listen
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
-from routeraudio.session.run import Plan, Session
-from routeraudio.session.tab import NoTab, Tab
+from routeraudio.session.credit import Credit, UnlimitedCredit
+from routeraudio.session.pipeline import Plan, Session
 from tests.session.adapter import FakeAdapter
 from tests.session.fakes import FakeDialler, FakeStream
 
@@ -112,7 +112,7 @@ async def conversation(
     dial_s: float = 0.0,
     limits: Limits | None = None,
     wishes: Options | None = None,
-    tab: Tab | None = None,
+    credit: Credit | None = None,
     make_dialect: Callable[[Options, str], Dialect] = Listen,
 ) -> AsyncIterator[Conversation]:
     """A session under way. Afterwards it has ended, both streams are released, and nothing secret is in the log."""
@@ -126,7 +126,7 @@ async def conversation(
         options=wishes,
         adapter=FakeAdapter() if adapter is None else adapter,
         dialect=make_dialect(wishes, "request-1"),
-        tab=NoTab() if tab is None else tab,
+        credit=UnlimitedCredit() if credit is None else credit,
     )
     dial = FakeDialler(upstream, after_s=dial_s) if dial is None else dial
     play = Conversation(Session(plan, client, dial, Limits() if limits is None else limits), client, upstream)

@@ -6,25 +6,29 @@ the session has asked it to (as it would in the socket), and closing takes as lo
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypedDict
 
 import trio
 
-from routeraudio.audio.transcode import Transcoder, transcoder
+from routeraudio.audio.transcode import transcoder
 from routeraudio.model.errors import Fault
 from routeraudio.model.message import Message
-from routeraudio.providers.base import Adapter, Dial
-from routeraudio.session.charge import Charge
+from routeraudio.policy.limits import Limits
+from routeraudio.providers.base import Dial
+from routeraudio.session.audio_meter import AudioMeter
+from routeraudio.session.candidate import Candidate
+from routeraudio.session.credit import UnlimitedCredit
+from routeraudio.session.deliver import Deliver
+from routeraudio.session.observer import Arrivals, NullObserver
+from routeraudio.session.relay import Relay
 from routeraudio.session.streams import Closed, Listener
-from routeraudio.session.tab import NoTab
-from routeraudio.session.watch import Arrivals, NoWatch, Watch
+from routeraudio.session.succession import Succession
 
 CLOSE_S = 2.0
 """How long a fake waits for the peer's part of the closing, unless told otherwise."""
 
 
 class FakeTab:
-    """A tab that grants what the test says."""
+    """A credit that grants what the test says."""
 
     def __init__(self, granted: float) -> None:
         self.granted = granted
@@ -59,24 +63,28 @@ class FakeTab:
         self.closings.append(closing)
 
 
-class Unwatched(TypedDict):
-    """What a relay has besides."""
+class Unwatched:
+    """A relay and its connections. Audio comes as the provider takes it; nobody pays for it and nobody watches."""
 
-    source: Transcoder
-    charge: Charge
-    watch: Watch
-    arrivals: Arrivals
-
-
-def unwatched(adapter: Adapter) -> Unwatched:
-    """Audio as it comes, that nobody pays for and nobody watches."""
-    audio = adapter.audio_format
-    return {
-        "source": transcoder(audio, audio),
-        "charge": Charge(NoTab(), audio, position_ms=lambda _: 0, on_refused=lambda _: None),
-        "watch": NoWatch(),
-        "arrivals": Arrivals(audio, NoWatch()),
-    }
+    def __init__(
+        self, candidate: Candidate, deliver: Deliver, limits: Limits, *, is_raw: bool = False
+    ) -> None:
+        audio = candidate.audio_format
+        self.source = transcoder(audio, audio)
+        self.relay = Relay(
+            audio,
+            deliver,
+            limits,
+            audio_meter=AudioMeter(
+                UnlimitedCredit(), audio, position_ms=lambda _: 0, on_refused=lambda _: None
+            ),
+            observer=NullObserver(),
+            arrivals=Arrivals(audio, NullObserver()),
+            source=self.source,
+        )
+        self.succession = Succession(
+            self.relay, candidate, limits, source=self.source, observer=NullObserver(), is_raw=is_raw
+        )
 
 
 class FakeStream:

@@ -6,37 +6,37 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.dialects.base import Aside, Command, Control
+from routeraudio.dialects.base import Command, Control, DialectEvent
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
+from routeraudio.session.credit import UnlimitedCredit
 from routeraudio.session.ingest import PIECE_BYTES, ClientGone, Ingest
 from routeraudio.session.link import Link
-from routeraudio.session.meter import Meter
-from routeraudio.session.tab import NoTab
-from routeraudio.session.watch import Arrivals, NoWatch
+from routeraudio.session.observer import Arrivals, NullObserver
+from routeraudio.session.watchdog import Watchdog
 from tests.session.fakes import FakeStream
 
 
 class Shorthand:
     """A dialect whose text messages are words: `f` finalize, `.` finish, `k` keepalive, `a` an aside, `?` forbidden."""
 
-    def received(self, message: Message) -> Sequence[Command | Aside]:
+    def received(self, message: Message) -> Sequence[Command | DialectEvent]:
         if isinstance(message, bytes):
             return (message,)
         if "?" in message:
             raise ClientFault("no", code="audio_error", close_code=CloseCode.UNSUPPORTED_DATA)
-        words: dict[str, Control | Aside] = {
+        words: dict[str, Control | DialectEvent] = {
             "f": Control.FINALIZE,
             ".": Control.FINISH,
             "k": Control.KEEPALIVE,
-            "a": Aside("a"),
+            "a": DialectEvent("a"),
         }
         return [words.get(word, word.encode()) for word in message.split()]
 
-    def event(self, event: Event | Aside) -> Sequence[Message]:
+    def event(self, event: Event | DialectEvent) -> Sequence[Message]:
         return ()
 
     def error(self, fault: Fault) -> Sequence[Message]:
@@ -59,15 +59,15 @@ class Ingesting:
             room_bytes=room_bytes,
             on_room=self.client.resume,
         )
-        self.meter = Meter(
+        self.watchdog = Watchdog(
             Limits(),
-            tab=NoTab(),
-            arrivals=Arrivals(PCM_16K_MONO, NoWatch(), now_s=lambda: 0.0),
+            credit=UnlimitedCredit(),
+            arrivals=Arrivals(PCM_16K_MONO, NullObserver(), now_s=lambda: 0.0),
             on_limit=lambda fault: None,
             is_held=lambda: False,
         )
-        self.asides: list[Aside] = []
-        self.stage = Ingest(self.client, Shorthand(), self._link, self.meter, aside=self.asides.append)
+        self.asides: list[DialectEvent] = []
+        self.stage = Ingest(self.client, Shorthand(), self._link, self.watchdog, aside=self.asides.append)
 
     def _step(self, command: Command) -> bool:
         self._taken.append(command)
@@ -84,16 +84,16 @@ def test_asides_go_the_other_way() -> None:
     play = Ingesting()
     play.stage.message("one a f a")
     assert play.taken == [b"one", Control.FINALIZE]
-    assert play.asides == [Aside("a"), Aside("a")]
+    assert play.asides == [DialectEvent("a"), DialectEvent("a")]
 
 
 def test_audio_and_controls_keep_their_order() -> None:
-    """What one message or several mean is handed on in the order it was said; keepalives are for the meter."""
+    """What one message or several mean is handed on in the order it was said; keepalives are for the watchdog."""
     play = Ingesting()
     for message in (b"a", "k f b f", b"c"):
         assert play.stage.message(message)
     assert play.taken == [b"a", Control.FINALIZE, b"b", Control.FINALIZE, b"c"]
-    assert play.meter.received_bytes == 3
+    assert play.watchdog.received_bytes == 3
 
 
 def test_empty_audio_is_nothing() -> None:
@@ -110,7 +110,7 @@ def test_nothing_follows_the_end() -> None:
         play.stage.message(message)
     assert play.taken == [b"a", Control.FINISH]
     assert play.stage.is_finished
-    assert play.meter.received_bytes == 1
+    assert play.watchdog.received_bytes == 1
 
 
 def test_our_own_finish_goes_behind_the_audio() -> None:
@@ -193,4 +193,4 @@ async def test_long_messages_are_cut_in_pieces() -> None:
     pieces = [one for one in ingesting.taken if isinstance(one, bytes)]
     assert b"".join(pieces) == audio
     assert max(map(len, pieces)) == PIECE_BYTES
-    assert ingesting.meter.received_bytes == len(audio)
+    assert ingesting.watchdog.received_bytes == len(audio)

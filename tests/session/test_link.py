@@ -47,7 +47,7 @@ class Consumer:
         self._go_on.set()
 
 
-async def test_the_short_way_is_closed_until_the_consumer_has_waited_once(nursery: trio.Nursery) -> None:
+async def test_the_fast_path_is_closed_until_the_consumer_has_waited_once(nursery: trio.Nursery) -> None:
     """Before the consumer's task has waited, items gather; then they go straight through."""
     consumer = Consumer()
     assert consumer.link.push(b"early")
@@ -66,7 +66,7 @@ async def test_an_item_behind_a_waiting_one_never_overtakes_it(nursery: trio.Nur
     nursery.start_soon(consumer.link.run)
     await wait_all_tasks_blocked()
     consumer.blocks()
-    consumer.link.push(b"1")  # taken on the short way, which closes behind it
+    consumer.link.push(b"1")  # taken on the fast path, which closes behind it
     consumer.link.push(b"2")
     await wait_all_tasks_blocked()
     consumer.link.push(b"3")
@@ -163,8 +163,8 @@ async def test_what_the_wait_raises_ends_the_consumers_task() -> None:
         await link.run()
 
 
-async def test_a_bug_in_the_step_reaches_the_producer_on_the_short_way(nursery: trio.Nursery) -> None:
-    """On the short way the producer's turn carries the consumer's step, and its exceptions."""
+async def test_a_bug_in_the_step_reaches_the_producer_on_the_fast_path(nursery: trio.Nursery) -> None:
+    """On the fast path the producer's turn carries the consumer's step, and its exceptions."""
     link = Link[bytes](
         lambda item: bool(1 // len(item)),
         wait=trio.lowlevel.checkpoint,
@@ -190,7 +190,7 @@ async def test_room_may_shrink_while_items_wait(nursery: trio.Nursery) -> None:
     assert consumer.rooms == 1
 
 
-async def test_a_busy_short_way_does_not_starve_what_has_gathered(nursery: trio.Nursery) -> None:
+async def test_a_busy_fast_path_does_not_starve_what_has_gathered(nursery: trio.Nursery) -> None:
     """A producer that pushes all the time never gets past what gathered before."""
     consumer = Consumer(room_bytes=10_000)
     for number in range(100):

@@ -15,13 +15,14 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.model.events import Failed, Finished
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Pace
+from routeraudio.session.candidate import Candidate
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.relay import Relay, room_bytes, size
 from routeraudio.session.streams import Dialler, Refused
 from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import CHUNK, SECOND, options, settled, short
-from tests.session.fakes import FakeDialler, FakeStream, unwatched
+from tests.session.fakes import FakeDialler, FakeStream, Unwatched
 
 
 class Relaying:
@@ -39,22 +40,21 @@ class Relaying:
         self.client = FakeStream()
         self.upstream = FakeStream()
         dialect = Listen(options(parse_json=parse_json), "request-1")
-        self.deliver = Deliver(self.client, dialect, limits, on_room=lambda: self.relay.resume())
-        self.relay = Relay(
-            adapter,
-            FakeDialler(self.upstream) if dial is None else dial,
-            self.deliver,
-            limits,
-            **unwatched(adapter),
+        self.deliver = Deliver(self.client, dialect, limits, on_room=lambda: self.succession.resume())
+        candidate = Candidate(
             title="Fake",
-            is_raw=not parse_json,
+            audio_format=adapter.audio_format,
+            adapter=lambda: adapter,
+            dial=FakeDialler(self.upstream) if dial is None else dial,
             pace=pace,
         )
+        around = Unwatched(candidate, self.deliver, limits, is_raw=not parse_json)
+        self.relay, self.succession = around.relay, around.succession
         self.fault: Exception | None = None
 
     async def run(self) -> None:
         try:
-            await self.relay.run()
+            await self.succession.run()
         except* Exception as group:  # noqa: BLE001 - looked at by the test
             error: BaseException = group
             while isinstance(error, BaseExceptionGroup):
@@ -411,8 +411,8 @@ async def test_what_the_dialler_says_is_passed_on() -> None:
 async def test_closing_before_dialling_is_nothing() -> None:
     """A relay without an upstream has nothing to close and nothing to resume."""
     play = Relaying(FakeAdapter(), Limits(), None)
-    play.relay.resume()
-    await play.relay.aclose()
+    play.succession.resume()
+    await play.succession.aclose()
     assert not play.upstream.is_started
 
 

@@ -22,12 +22,12 @@ from routeraudio.model.errors import UpstreamFault
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
+from routeraudio.session.candidate import Candidate
 from routeraudio.session.deliver import Deliver
-from routeraudio.session.relay import Relay
 from tests.audio.written import ogg_pages
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import options
-from tests.session.fakes import FakeStream, unwatched
+from tests.session.fakes import FakeStream, Unwatched
 
 SESSION_S = 30.0
 CHUNK_MS = 100
@@ -106,17 +106,11 @@ class Rotating:
         self.client = FakeStream()
         asked = options(partial_results=True)
         self.deliver = Deliver(self.client, Listen(asked, "request-1"), Limits(), on_room=lambda: None)
-        self.relay = Relay(
-            FakeAdapter(),
-            self._dial,
-            self.deliver,
-            Limits(),
-            **unwatched(FakeAdapter()),
-            title="Steno",
-            is_raw=False,
-            another=FakeAdapter,
-            session_s=SESSION_S,
+        candidate = Candidate(
+            title="Steno", audio_format=AUDIO, adapter=FakeAdapter, dial=self._dial, session_s=SESSION_S
         )
+        around = Unwatched(candidate, self.deliver, Limits())
+        self.relay, self.succession = around.relay, around.succession
 
     async def _dial(self, dial: Dial) -> FakeStream:
         await trio.sleep(0.2)
@@ -154,7 +148,7 @@ async def rotating(
 ) -> AsyncIterator[Rotating]:
     async with trio.open_nursery() as nursery:
         play = Rotating(nursery, habits, fails)
-        nursery.start_soon(play.relay.run)
+        nursery.start_soon(play.succession.run)
         nursery.start_soon(play.deliver.run)
         yield play
         nursery.cancel_scope.cancel()
@@ -216,7 +210,7 @@ async def test_every_old_connection_is_closed(autojump_clock: MockClock) -> None
         await play.speak(speech(1000, pause_every=10))
         assert len(play.connections) > 3
         assert [one.is_released for one in play.connections[:-1]] == [True] * (len(play.connections) - 1)
-        await play.relay.aclose()
+        await play.succession.aclose()
         assert play.connections[-1].is_released
 
 
@@ -287,22 +281,13 @@ async def test_a_container_begins_anew_for_the_next_connection(
 
     asked = options(partial_results=True)
     deliver = Deliver(FakeStream(), Listen(asked, "request-1"), Limits(), on_room=lambda: None)
-    around = unwatched(adapter())
-    relay = Relay(
-        adapter(),
-        dial,
-        deliver,
-        Limits(),
-        **around,
-        title="Fake",
-        is_raw=False,
-        another=adapter,
-        session_s=SESSION_S,
-    )
-    nursery.start_soon(relay.run)
+    candidate = Candidate(title="Fake", audio_format=audio, adapter=adapter, dial=dial, session_s=SESSION_S)
+    around = Unwatched(candidate, deliver, Limits())
+    relay = around.relay
+    nursery.start_soon(around.succession.run)
     nursery.start_soon(deliver.run)
     for piece in (head, *pages):
-        relay.link.push(around["source"].push(piece))
+        relay.link.push(around.source.push(piece))
         await trio.sleep(0.2)
     assert relay.connections > 2
     got = [connection.audio for connection in connections]

@@ -1,6 +1,6 @@
 """What passes through the seams of a session tells how something ended, and no secrets."""
 
-from routeraudio.session.streams import Closed, Deaf, Refused
+from routeraudio.session.streams import Closed, NullListener, Refused
 
 
 def test_a_refusal_does_not_show_its_body() -> None:
@@ -19,7 +19,7 @@ def test_a_close_is_the_peers_unless_said_otherwise() -> None:
 
 def test_who_listens_to_nothing_stops_nobody() -> None:
     """A peer that is only told something is read, so that its pings are answered, and ignored."""
-    deaf = Deaf()
+    deaf = NullListener()
     assert deaf.message("text")
     assert deaf.message(b"audio")
     deaf.closed(Closed(1000, ""))

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from routeraudio.store.connect import open_store
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.sql.store import SqlStore
 from tests.store.postgres import Postgres
 
 Open = Callable[[], SqlStore]

@@ -6,8 +6,8 @@ from typing import Any
 
 import trio
 
-from routeraudio.store.base import StoreUnavailable
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import StoreUnavailable
+from routeraudio.store.sql.store import SqlStore
 
 
 class Hanging(Exception):

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from routeraudio.policy.keys import Budget, Terms
 from routeraudio.policy.pricing import usd
-from routeraudio.store import schema
-from routeraudio.store.base import (
+from routeraudio.store.contract import (
     Group,
     Mark,
     Node,
@@ -25,7 +24,8 @@ from routeraudio.store.base import (
     StoreUnavailable,
     UsageQuery,
 )
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.sql import schema
+from routeraudio.store.sql.store import SqlStore
 from tests.store.conftest import Open
 from tests.store.world import (
     CYCLE_USD,

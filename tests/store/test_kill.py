@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from routeraudio.store.base import Node, UsageQuery
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Node, UsageQuery
+from routeraudio.store.sql.store import SqlStore
 from tests.store.world import add_key, spent
 
 ROUNDS = 4

@@ -14,12 +14,20 @@ from trio.testing import MockClock
 from routeraudio.model.errors import BudgetUsedUp, ClientFault, Overloaded, Unavailable
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import Budget, Restriction, Terms
-from routeraudio.session.tab import Tab
-from routeraudio.store.base import Mark, Node, Settled, UsageQuery
+from routeraudio.session.credit import Credit
 from routeraudio.store.connect import open_store
-from routeraudio.store.ledger import GATHER_S, HEARTBEAT_S, HURRY_S, KEYS_S, LEASE_END_S, SWEEP_S, Ledger
-from routeraudio.store.spool import Spool
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Mark, Node, Settled, UsageQuery
+from routeraudio.store.ledger.journal import Journal
+from routeraudio.store.ledger.service import (
+    GATHER_S,
+    HEARTBEAT_S,
+    HURRY_S,
+    KEYS_S,
+    LEASE_END_S,
+    SWEEP_S,
+    Ledger,
+)
+from routeraudio.store.sql.store import SqlStore
 from tests.store.flaky import Flaky, in_place
 from tests.store.world import CYCLE_USD, NODE, PRICE, a_key, act, add_key, silence, spent
 
@@ -57,7 +65,7 @@ async def ledger(store: Flaky, spool: Path, nursery: trio.Nursery) -> Ledger:
     return ledger
 
 
-async def opened(ledger: Ledger, session_id: str = "s1", **fields: Any) -> Tab:
+async def opened(ledger: Ledger, session_id: str = "s1", **fields: Any) -> Credit:
     """A stream of key `k1`."""
     terms = Terms(**{name: fields.pop(name) for name in list(fields) if name in Terms.__struct_fields__})
     principal = Principal(fields.pop("key_id", "k1"), None, fields.pop("account", "acme"), terms, **fields)
@@ -71,17 +79,17 @@ async def opened(ledger: Ledger, session_id: str = "s1", **fields: Any) -> Tab:
     )
 
 
-async def stream(tab: Tab, since: int, until: int) -> None:
+async def stream(credit: Credit, since: int, until: int) -> None:
     """Cycles in real time, the first of them ``since``."""
     for cycles in range(since, until + 1):
-        await tab.wait_granted(cycles)
-        tab.begun(cycles)
+        await credit.wait_granted(cycles)
+        credit.begun(cycles)
         await trio.sleep(5)
 
 
-async def close(tab: Tab, audio_ms: int = 0, ending: str = "ok") -> None:
+async def close(credit: Credit, audio_ms: int = 0, ending: str = "ok") -> None:
     """The stream is over, and the ledger has had its time to write it."""
-    await tab.close(audio_ms=audio_ms, connected_ms=audio_ms + 100, provider_ms=None, ending=ending)
+    await credit.close(audio_ms=audio_ms, connected_ms=audio_ms + 100, provider_ms=None, ending=ending)
     await trio.sleep(1)
 
 
@@ -112,23 +120,23 @@ async def test_the_next_cycle_is_granted_when_this_one_is_durable(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore
 ) -> None:
     """Seconds before it is needed, by one commit for everything that begins meanwhile."""
-    tab = await opened(ledger)
-    assert tab.granted == 1
-    tab.begun(1)
+    credit = await opened(ledger)
+    assert credit.granted == 1
+    credit.begun(1)
     await trio.sleep(GATHER_S / 2)
-    assert (tab.granted, real.lines("s1")[0].cycles) == (1, 0)
+    assert (credit.granted, real.lines("s1")[0].cycles) == (1, 0)
     await trio.sleep(GATHER_S)
-    assert (tab.granted, real.lines("s1")[0].cycles) == (2, 1)
+    assert (credit.granted, real.lines("s1")[0].cycles) == (2, 1)
 
 
 async def test_one_commit_for_many(autojump_clock: MockClock, ledger: Ledger, store: Flaky) -> None:
     """A hundred streams that begin a cycle together cost one transaction."""
-    tabs = [await opened(ledger, f"s{number}") for number in range(100)]
-    for tab in tabs:
-        tab.begun(1)
+    credits = [await opened(ledger, f"s{number}") for number in range(100)]
+    for credit in credits:
+        credit.begun(1)
     await trio.sleep(1)
     assert store.calls["settle"] == 1
-    assert {tab.granted for tab in tabs} == {2}
+    assert {credit.granted for credit in credits} == {2}
 
 
 async def test_an_idle_ledger_only_keeps_its_lease(
@@ -146,20 +154,20 @@ async def test_a_fast_client_waits_for_each_cycle(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore
 ) -> None:
     """However fast it sends, it is at most one cycle ahead of what is durable; it does not wait long for that."""
-    tab = await opened(ledger)
+    credit = await opened(ledger)
     for cycles in range(1, 21):
-        await tab.wait_granted(cycles)
+        await credit.wait_granted(cycles)
         assert real.lines("s1")[0].cycles >= cycles - 1
-        tab.begun(cycles)
+        credit.begun(cycles)
     assert 15 * HURRY_S <= trio.current_time() < 21 * 2 * HURRY_S
 
 
 async def test_a_stream_ends(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
     """Its ending is durable when `close` returns; closing twice changes nothing."""
-    tab = await opened(ledger)
-    await stream(tab, 1, 3)
-    await close(tab, 12_000)
-    await close(tab, 99_000, "internal")
+    credit = await opened(ledger)
+    await stream(credit, 1, 3)
+    await close(credit, 12_000)
+    await close(credit, 99_000, "internal")
     (line,) = real.lines("s1")
     assert (line.status, line.ending, line.cycles, line.audio_ms) == ("ended", "ok", 3, 12_000)
     assert real.total(UsageQuery()).amount_usd == Decimal("0.0015")
@@ -169,10 +177,10 @@ async def test_silence_costs_nothing(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore, store: Flaky
 ) -> None:
     """A minute on an open stream without audio is no cycle, and no write."""
-    tab = await opened(ledger)
+    credit = await opened(ledger)
     await trio.sleep(60)
     assert store.calls["settle"] == 0
-    await close(tab)
+    await close(credit)
     assert real.total(UsageQuery()).cycles == 0
     assert spent(real)[0] == 0
 
@@ -181,11 +189,11 @@ async def test_a_budget_ends_a_stream(autojump_clock: MockClock, ledger: Ledger,
     """At the cycle that it does not cover; what was covered has been streamed."""
     budget = Budget(2 * CYCLE_USD)
     real.set_key(a_key(terms=Terms(budget=budget)), act())
-    tab = await opened(ledger, budget=budget)
-    await stream(tab, 1, 2)
+    credit = await opened(ledger, budget=budget)
+    await stream(credit, 1, 2)
     with pytest.raises(BudgetUsedUp, match="ask the operator"):
-        await tab.wait_granted(3)
-    await close(tab, 10_000, "rate_limited")
+        await credit.wait_granted(3)
+    await close(credit, 10_000, "rate_limited")
     assert real.lines("s1")[0].cycles == 2
 
 
@@ -194,13 +202,13 @@ async def test_a_budget_that_is_raised_in_time(
 ) -> None:
     """Counts although the cycle was refused when it was first asked for."""
     real.set_key(a_key(terms=Terms(budget=Budget(CYCLE_USD))), act())
-    tab = await opened(ledger)
-    tab.begun(1)
+    credit = await opened(ledger)
+    credit.begun(1)
     await trio.sleep(1)
-    assert tab.granted == 1
+    assert credit.granted == 1
     real.set_key(a_key(), act())
     with trio.fail_after(1):
-        await tab.wait_granted(2)
+        await credit.wait_granted(2)
 
 
 # Refusals at the door.
@@ -326,10 +334,10 @@ async def test_streams_go_on_without_the_store(
     autojump_clock: MockClock, ledger: Ledger, store: Flaky, real: SqlStore, spool: Path, how: str
 ) -> None:
     """Within the grace time, whether it fails or is silent; afterwards every cycle is in the ledger."""
-    tab = await opened(ledger)
-    await stream(tab, 1, 2)
+    credit = await opened(ledger)
+    await stream(credit, 1, 2)
     setattr(store, how, True)
-    await stream(tab, 3, 10)
+    await stream(credit, 3, 10)
     assert not ledger.is_available
     with trio.fail_after(0.1), pytest.raises(Unavailable, match="try again"):
         await opened(ledger, "s2")
@@ -340,8 +348,8 @@ async def test_streams_go_on_without_the_store(
     assert ledger.is_available
     assert real.lines("s1")[0].cycles == 10
     assert not files(spool)
-    await stream(tab, 11, 12)
-    await close(tab, 60_000)
+    await stream(credit, 11, 12)
+    await close(credit, 60_000)
     assert (real.lines("s1")[0].cycles, real.lines("s1")[0].status) == (12, "ended")
     assert spent(real)[0] == real.total(UsageQuery()).amount_units
 
@@ -361,12 +369,12 @@ async def test_a_stream_that_ends_in_an_outage(
     autojump_clock: MockClock, ledger: Ledger, store: Flaky, real: SqlStore
 ) -> None:
     """Is told to the disk at once, and to the store when it is back."""
-    tab = await opened(ledger)
-    await stream(tab, 1, 1)
+    credit = await opened(ledger)
+    await stream(credit, 1, 1)
     store.is_down = True
-    await stream(tab, 2, 3)
+    await stream(credit, 2, 3)
     with trio.fail_after(2):
-        await close(tab, 15_000)
+        await close(credit, 15_000)
     store.is_down = False
     await trio.sleep(3)
     (line,) = real.lines("s1")
@@ -415,12 +423,12 @@ async def test_an_outage_lends_nothing_to_an_empty_account(
 ) -> None:
     """A budget that was used up before it began stays used up."""
     real.set_key(a_key(terms=Terms(budget=Budget(CYCLE_USD))), act())
-    tab = await opened(ledger)
-    tab.begun(1)
+    credit = await opened(ledger)
+    credit.begun(1)
     await trio.sleep(1)
     store.is_down = True
     with trio.fail_after(2), pytest.raises(BudgetUsedUp):
-        await tab.wait_granted(2)
+        await credit.wait_granted(2)
 
 
 async def test_the_spool_of_a_killed_process(
@@ -431,10 +439,10 @@ async def test_the_spool_of_a_killed_process(
     first = Ledger(store, node=before, spool=spool)  # type: ignore[arg-type] # see Flaky
     async with trio.open_nursery() as life:
         await life.start(first.run)
-        tab = await opened(first)
-        await stream(tab, 1, 2)
+        credit = await opened(first)
+        await stream(credit, 1, 2)
         store.is_down = True
-        await stream(tab, 3, 5)
+        await stream(credit, 3, 5)
         life.cancel_scope.cancel()
     assert first._spool._fd is not None
     os.close(first._spool._fd)  # as the end of the process does
@@ -451,14 +459,14 @@ async def test_a_spool_that_cannot_be_written(
 ) -> None:
     """Nothing is lent that nobody could charge; what is in memory is settled when the store is back."""
     put_in_the_way(spool)
-    tab = await opened(ledger)
+    credit = await opened(ledger)
     store.is_down = True
-    tab.begun(1)
+    credit.begun(1)
     await trio.sleep(5)
-    assert tab.granted == 1
+    assert credit.granted == 1
     store.is_down = False
     with trio.fail_after(3):
-        await tab.wait_granted(2)
+        await credit.wait_granted(2)
     assert real.lines("s1")[0].cycles == 1
 
 
@@ -526,7 +534,7 @@ async def test_an_opening_that_overtakes_its_own_end(
 async def test_a_ledger_that_is_stopped_writes_what_it_has(
     autojump_clock: MockClock, store: Flaky, real: SqlStore, spool: Path
 ) -> None:
-    """And whoever closes a tab after that writes it down himself."""
+    """And whoever closes a credit after that writes it down himself."""
     async with trio.open_nursery() as nursery:
         ledger = Ledger(store, node=NODE, spool=spool)  # type: ignore[arg-type] # see Flaky
         await nursery.start(ledger.run)
@@ -541,11 +549,11 @@ async def test_a_ledger_that_is_stopped_writes_what_it_has(
 
 async def test_closing_while_cancelled(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
     """A session that is cancelled tells its ending all the same."""
-    tab = await opened(ledger)
-    tab.begun(1)
+    credit = await opened(ledger)
+    credit.begun(1)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await tab.close(audio_ms=4000, connected_ms=4000, provider_ms=None, ending="ok")
+        await credit.close(audio_ms=4000, connected_ms=4000, provider_ms=None, ending="ok")
     await trio.sleep(1)
     assert (real.lines("s1")[0].status, real.lines("s1")[0].cycles) == ("ended", 1)
 
@@ -553,9 +561,9 @@ async def test_closing_while_cancelled(autojump_clock: MockClock, ledger: Ledger
 async def test_who_comes_back_at_once_finds_his_place(autojump_clock: MockClock, ledger: Ledger) -> None:
     """One stream at a time, one after the other, without a pause between them."""
     for number in range(5):
-        tab = await opened(ledger, f"s{number}", concurrency_max=1)
-        tab.begun(1)
-        await tab.close(audio_ms=100, connected_ms=100, provider_ms=None, ending="ok")
+        credit = await opened(ledger, f"s{number}", concurrency_max=1)
+        credit.begun(1)
+        await credit.close(audio_ms=100, connected_ms=100, provider_ms=None, ending="ok")
 
 
 async def test_closing_is_bounded(
@@ -563,15 +571,15 @@ async def test_closing_is_bounded(
 ) -> None:
     """Neither store nor disk: the session ends nevertheless."""
     put_in_the_way(spool)
-    tab = await opened(ledger)
+    credit = await opened(ledger)
     store.hangs = True
     with trio.fail_after(6):
-        await close(tab, 4000)
+        await close(credit, 4000)
 
 
 def test_marks_are_small(spool: Path) -> None:
     """An outage of a minute with 500 streams writes a megabyte or two."""
-    one = Spool(spool, NODE)
+    one = Journal(spool, NODE)
     one.append(
         [Mark(session_id="5f0c6a80-9a40-4b4e-bb7e-0d6c4a3b1f10", cycles=12, wanted=13, audio_ms=55_000)]
     )

@@ -11,11 +11,11 @@ import trio
 from routeraudio.model.errors import Unavailable
 from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import Terms
-from routeraudio.store.base import UsageQuery
 from routeraudio.store.connect import open_store
-from routeraudio.store.ledger import Ledger
-from routeraudio.store.running import RunningTab
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import UsageQuery
+from routeraudio.store.ledger.credit import RunningCredit
+from routeraudio.store.ledger.service import Ledger
+from routeraudio.store.sql.store import SqlStore
 from tests.store.postgres import Postgres
 from tests.store.world import NODE, PRICE, add_key, spent
 
@@ -48,7 +48,7 @@ async def ledger(store: SqlStore, tmp_path: Path, nursery: trio.Nursery) -> Ledg
     return ledger
 
 
-async def opened(ledger: Ledger, session_id: str, terms: Terms = Terms()) -> RunningTab:  # noqa: B008
+async def opened(ledger: Ledger, session_id: str, terms: Terms = Terms()) -> RunningCredit:  # noqa: B008
     """A stream of key `k1`."""
     return await ledger.open(
         session_id=session_id,
@@ -73,21 +73,21 @@ async def test_a_restart_in_the_middle_of_streams(
     """Every cycle of every stream is in the ledger afterwards, and none twice; some streams ended meanwhile."""
     streamed = {f"s{number}": 0 for number in range(SESSIONS)}
     is_over = trio.Event()
-    tabs = [await opened(ledger, session_id) for session_id in streamed]
+    credits = [await opened(ledger, session_id) for session_id in streamed]
 
-    async def stream(session_id: str, tab: RunningTab) -> None:
+    async def stream(session_id: str, credit: RunningCredit) -> None:
         cycles = 0
         while not is_over.is_set() and not (session_id < "s15" and cycles == 6):
             cycles += 1
-            await tab.wait_granted(cycles)
-            tab.begun(cycles)
+            await credit.wait_granted(cycles)
+            credit.begun(cycles)
             streamed[session_id] = cycles
             await trio.sleep(0.2)
-        await tab.close(audio_ms=cycles * 5000, connected_ms=1, provider_ms=None, ending="ok")
+        await credit.close(audio_ms=cycles * 5000, connected_ms=1, provider_ms=None, ending="ok")
 
     async with trio.open_nursery() as nursery:
-        for session_id, tab in zip(streamed, tabs, strict=True):
-            nursery.start_soon(stream, session_id, tab)
+        for session_id, credit in zip(streamed, credits, strict=True):
+            nursery.start_soon(stream, session_id, credit)
         await trio.sleep(0.5)
         await trio.to_thread.run_sync(server.stop, signal.SIGQUIT)
         await until_available(ledger, False)
@@ -107,21 +107,21 @@ async def test_a_restart_in_the_middle_of_streams(
 async def test_a_server_that_says_nothing(ledger: Ledger, store: SqlStore, server: Postgres) -> None:
     """Is left within the time of a statement, by new streams and running ones; what it did unheard is put right."""
     only_one = Terms(concurrency_max=1)
-    tab = await opened(ledger, "s1")
+    credit = await opened(ledger, "s1")
     server.freeze()
     began_s = trio.current_time()
     with trio.fail_after(60), pytest.raises(Unavailable):
         await opened(ledger, "s2", only_one)
     assert trio.current_time() - began_s < 10 * STATEMENT_S
-    tab.begun(1)
+    credit.begun(1)
     with trio.fail_after(60):
-        await tab.wait_granted(2)
+        await credit.wait_granted(2)
     assert not ledger.is_available
     server.thaw()
     await until_available(ledger, True)
     with trio.fail_after(60):
         while any(line.status == "open" for line in store.lines("s2")) or ledger._doubtful:  # noqa: ASYNC110
             await trio.sleep(0.05)
-    await tab.close(audio_ms=5000, connected_ms=1, provider_ms=None, ending="ok")
+    await credit.close(audio_ms=5000, connected_ms=1, provider_ms=None, ending="ok")
     assert store.lines("s1")[0].cycles == 1
-    assert isinstance(await opened(ledger, "s3", only_one), RunningTab)
+    assert isinstance(await opened(ledger, "s3", only_one), RunningCredit)

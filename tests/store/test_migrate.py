@@ -7,9 +7,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from routeraudio.store import migrate, schema
-from routeraudio.store.base import NewerSchema, StoreUnavailable
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import NewerSchema, StoreUnavailable
+from routeraudio.store.sql import migrate, schema
+from routeraudio.store.sql.store import SqlStore
 from tests.store.conftest import Open
 from tests.store.world import add_key, execute
 
@@ -56,5 +56,5 @@ def test_a_migration_that_fails_leaves_nothing(another: Open) -> None:
 def test_migrations_are_packaged() -> None:
     """They are found beside the code, wherever it is installed."""
     config = Config()
-    config.set_main_option("script_location", "routeraudio.store:migrations")
+    config.set_main_option("script_location", "routeraudio.store.sql:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from routeraudio.store.base import Opened, StoreUnavailable, UsageQuery
 from routeraudio.store.connect import open_store
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Opened, StoreUnavailable, UsageQuery
+from routeraudio.store.sql.store import SqlStore
 from tests.store.postgres import Postgres
 from tests.store.world import NODE, add_key, execute, mark, opening
 

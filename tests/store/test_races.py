@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from routeraudio.policy.keys import Budget, Terms
-from routeraudio.store.base import Node, Opened, Refusal, UsageQuery
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Node, Opened, Refusal, UsageQuery
+from routeraudio.store.sql.store import SqlStore
 from tests.store.conftest import Open
 from tests.store.world import CYCLE_USD, a_key, act, add_key, mark, opening, race, spent
 

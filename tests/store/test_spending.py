@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from routeraudio.policy.keys import Period
-from routeraudio.store.spending import Spending, as_date, day_of, seconds_left
+from routeraudio.store.sql.spending import Spending, as_date, day_of, seconds_left
 
 
 def at(text: str) -> float:

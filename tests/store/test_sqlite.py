@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from routeraudio.model.errors import ConfigFault
-from routeraudio.store import sqlite
-from routeraudio.store.base import StoreUnavailable
 from routeraudio.store.connect import open_store
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import StoreUnavailable
+from routeraudio.store.sql import sqlite
+from routeraudio.store.sql.store import SqlStore
 from tests.store.world import NODE, add_key, execute, opening, race
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from routeraudio.policy.keys import Budget, Key, Terms
-from routeraudio.store import schema
-from routeraudio.store.base import Audit, Mark, Node, Opening
-from routeraudio.store.sql import SqlStore
+from routeraudio.store.contract import Audit, Mark, Node, Opening
+from routeraudio.store.sql import schema
+from routeraudio.store.sql.store import SqlStore
 
 T = TypeVar("T")
 

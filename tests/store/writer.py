@@ -12,10 +12,10 @@ import structlog
 import trio
 
 from routeraudio.policy.access import Principal
-from routeraudio.store import ledger as ledgers
-from routeraudio.store.base import Node
 from routeraudio.store.connect import open_store
-from routeraudio.store.ledger import Ledger
+from routeraudio.store.contract import Node
+from routeraudio.store.ledger import service as ledgers
+from routeraudio.store.ledger.service import Ledger
 
 SESSIONS = 5
 CYCLE_S = 0.05
@@ -27,7 +27,7 @@ async def stream(ledger: Ledger, session_id: str) -> None:
     while True:
         number += 1
         name = f"{session_id}-{number}"
-        tab = await ledger.open(
+        credit = await ledger.open(
             session_id=name,
             principal=Principal("k1", None, "acme"),
             dialect="listen",
@@ -36,12 +36,12 @@ async def stream(ledger: Ledger, session_id: str) -> None:
             price_per_hour_usd=Decimal("0.36"),
         )
         for cycles in range(1, 11):
-            await tab.wait_granted(cycles)
+            await credit.wait_granted(cycles)
             sys.stdout.write(f"{name} {cycles}\n")
             sys.stdout.flush()
-            tab.begun(cycles)
+            credit.begun(cycles)
             await trio.sleep(CYCLE_S)
-        await tab.close(audio_ms=50_000, connected_ms=50_000, provider_ms=None, ending="ok")
+        await credit.close(audio_ms=50_000, connected_ms=50_000, provider_ms=None, ending="ok")
 
 
 async def main(url: str, spool: str, epoch: str) -> None:

@@ -1,0 +1,63 @@
+"""What watchers ask: `/healthz`, `/readyz`, `/metrics`. With several workers any of them answers for all.
+
+`/healthz` says that a worker's loop runs; the parent sees to the others. `/readyz` is a balancer's question, whether
+new sessions are welcome: they are while one worker takes them, because full workers leave new connections to it
+(`workers.fair_listener`). Neither needs a key, and `/metrics` holds no secret; to hide it, turn it off in the
+configuration or block it in the proxy.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+import trio
+from quart import Response
+from quart_trio import QuartTrio
+
+from routeraudio.observability import metrics
+from routeraudio.workers.shared_state import State
+
+WORDS: Final[dict[State, str]] = {
+    State.READY: "ready",
+    State.STRAINED: "strained",
+    State.FULL: "full",
+    State.CUT_OFF: "store unavailable",
+    State.LEAVING: "draining",
+}
+
+PAGES: Final = trio.CapacityLimiter(1)
+"""Metrics pages made at the same time: one scraper is usual, and many gain nothing from waiting in parallel."""
+
+
+def mount(app: QuartTrio, standing: Callable[[], State], page: Callable[[], bytes] | None) -> None:
+    """Add the paths to ``app``.
+
+    Args:
+        standing: what the daemon as a whole is.
+        page: makes the metrics page, in a thread; None: there is none.
+    """
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.add_url_rule("/readyz", "readyz", partial(_readyz, standing))
+    if page is not None:
+        app.add_url_rule("/metrics", "metrics", partial(_metrics, page))
+
+
+async def _healthz() -> Response:
+    """The event loop runs: whoever gets this answer has seen it run."""
+    return _json({"status": "ok"})
+
+
+async def _readyz(standing: Callable[[], State]) -> Response:
+    """Whether new sessions are welcome."""
+    state = standing()
+    return _json({"status": WORDS[state]}, 200 if state == State.READY else 503)
+
+
+async def _metrics(page: Callable[[], bytes]) -> Response:
+    """For Prometheus."""
+    return Response(await trio.to_thread.run_sync(page, limiter=PAGES), content_type=metrics.CONTENT_TYPE)
+
+
+def _json(body: dict[str, object], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, content_type="application/json")

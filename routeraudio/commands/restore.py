@@ -1,0 +1,5 @@
+"""`routeraudio restore`."""
+
+from routeraudio.commands.backup import restore
+
+__all__ = ["restore"]

@@ -1,0 +1,1 @@
+"""The vendor's own protocol at `/stt/v3/stream`."""

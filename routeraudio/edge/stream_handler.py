@@ -1,0 +1,288 @@
+"""From an upgrade request to a running session: read the wish, check it, open the WebSocket, check the key, serve."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+import structlog
+import trio
+
+from routeraudio.audio import catalog as audio_catalog
+from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
+from routeraudio.config.schema import Config
+from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, StreamRequest
+from routeraudio.dialects.parameters import ignored
+from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.http_error import answer, error_body
+from routeraudio.edge.request_head import Head
+from routeraudio.edge.upgrade import open_websocket, response
+from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded
+from routeraudio.model.options import Options
+from routeraudio.observability.metrics import Metrics
+from routeraudio.policy.access import Principal
+from routeraudio.policy.limits import Limits
+from routeraudio.providers import models
+from routeraudio.providers.base import Adapter, AdapterConfig
+from routeraudio.providers.compatibility import warnings
+from routeraudio.routes.routes import Route, routes
+from routeraudio.session.pipeline import Plan, Session
+from routeraudio.session.streams import NullListener
+from routeraudio.store.ledger.service import Ledger
+from routeraudio.transport.bytestream import ByteStream
+from routeraudio.transport.poller import Poller
+from routeraudio.transport.upstream import open_upstream
+from routeraudio.transport.websocket import WebSocket
+
+log = structlog.get_logger(__name__)
+
+STORE_AWAY: Final = "keys and limits cannot be looked up now; try again later"
+
+WARNINGS_HEADER: Final = "x-routeraudio-warnings"
+"""Of the upgrade's answer: what was asked for and has no effect with this provider."""
+
+
+class StreamHandler:
+    """Serves upgrade requests. Holds the configuration that new sessions get; running ones keep theirs."""
+
+    def __init__(
+        self,
+        config: Config,
+        poller: Poller,
+        admission: Admission,
+        access: Authenticator,
+        ledger: Ledger,
+        metrics: Metrics,
+    ) -> None:
+        self.config = config
+        self.routes = routes(config)
+        self._engine_url: str | None = None
+        self._poller = poller
+        self._admission = admission
+        self._access = access
+        self._ledger = ledger
+        self._metrics = metrics
+        self._sessions: set[Session] = set()
+
+    def configure(self, config: Config) -> None:
+        """New sessions get ``config``."""
+        self.config = config
+        self.routes = routes(config)
+        if self._engine_url is not None:
+            self.engine_at(self._engine_url)
+
+    def engine_at(self, url: str) -> None:
+        """The spawned engine is reached at ``url``."""
+        self._engine_url = url
+        self.routes["local"].moved(url)
+
+    async def serve(self, stream: ByteStream, head: Head, entry: DialectEntry, ticket: Ticket) -> None:
+        """One client, from its upgrade request to its end. Owns ``stream``."""
+        try:
+            wish = entry.parse(head.request)
+            shown = PresentedKeys(wish.key, wish.token, head.request.headers.get(PROVIDER_KEY_HEADER))
+            options, route = self._resolve(
+                wish.options, entry, await self._usual_provider(wish, shown, ticket)
+            )
+        except BadRequest as bad:
+            await answer(stream, 400, entry.bad_request(bad.faults))
+            return
+        except ClientFault as fault:
+            await answer(stream, 400, entry.bad_request([fault]))
+            return
+        if not self._ledger.is_available:
+            await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
+            return
+        handshake = Handshake(head, entry, wish, shown, options, route, ticket)
+        if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
+            await answer(stream, *refusal)
+            return
+        if wish.unknown:
+            log.debug("unknown_parameters", names=wish.unknown)
+        client = await self._upgrade(stream, handshake)
+        if client is not None:
+            try:
+                await self._welcome(client, handshake)
+            finally:
+                client.release()
+
+    def finish_all(self) -> None:
+        """Ask every session for its last words: the daemon is stopping."""
+        stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
+        for session in self._sessions:
+            session.finish(stopping)
+
+    async def _usual_provider(self, wish: StreamRequest, shown: PresentedKeys, ticket: Ticket) -> str | None:
+        """The provider of a key whose holder names none; None: there is no such key, or it has none."""
+        if wish.options.provider:
+            return None
+        try:
+            return (await self._access.terms(shown, ticket.address)).default_provider
+        except Fault:
+            return None  # told when it is asked for again, in its place
+
+    def _resolve(self, options: Options, entry: DialectEntry, usual: str | None) -> tuple[Options, Route]:
+        """The options with the provider's defaults filled in.
+
+        Raises:
+            ClientFault: a combination that cannot work.
+        """
+        if not options.provider:
+            assert entry.default_provider is not None, "a dialect without one lets nobody leave it out"
+            options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
+        route = self.routes[options.provider]
+        if options.model is None and route.default_model is not None:
+            options = msgspec.structs.replace(options, model=route.default_model)
+        options = entry.fit(options)
+        route.entry.check(options)
+        audio_catalog.check(options.audio, route.entry.audio_format(options))
+        return options, route
+
+    async def _refusal(
+        self, handshake: "Handshake", body: Callable[[StreamRequest, ClientFault], bytes]
+    ) -> tuple[int, bytes] | None:
+        """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
+        try:
+            await self._principal(handshake)
+        except ClientFault as fault:
+            return (401 if fault.code == "unauthorized" else 403), body(handshake.wish, fault)
+        except Fault:
+            pass  # no fault of the client's, and told behind the upgrade like any other
+        return None
+
+    async def _welcome(self, client: WebSocket, handshake: "Handshake") -> None:
+        """Who is it, is there room, what is it charged to: then the session, or a word why not."""
+        request_id = uuid4().hex
+        options, route = handshake.options, handshake.route
+        dialect = handshake.entry.dialect(Opening(handshake.wish, options, request_id, _clock()))
+        try:
+            principal = await self._principal(handshake)
+            handshake.ticket.authenticated()
+            with self._admission.session(principal.terms.priority):
+                adapter = _adapter(options, route, principal)
+                credit = await self._ledger.open(
+                    session_id=request_id,
+                    principal=principal,
+                    dialect=handshake.entry.name,
+                    provider=options.provider,
+                    model=handshake.model,
+                    price_per_hour_usd=route.price_per_hour(
+                        handshake.model, is_own_key=principal.is_own_key, is_gateway=False
+                    ),
+                )
+                plan = Plan(
+                    request_id=request_id,
+                    key_id=principal.key_id,
+                    title=route.entry.title,
+                    options=options,
+                    adapter=adapter,
+                    another=partial(_adapter, options, route, principal),
+                    # Whoever asked for the vendor's own messages gets one connection's, and its end.
+                    session_s=route.session_s if options.parse_json else None,
+                    pace=route.entry.pace,
+                    dialect=dialect,
+                    credit=credit,
+                    observer=self._metrics.session(options.provider, handshake.entry.name),
+                )
+                await self._run(plan, client, route, principal)
+        except Fault as fault:
+            self._metrics.turned_away(handshake.entry.name, dialect.close_code(fault), fault.code)
+            await turn_away(client, dialect, fault)
+
+    async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
+        """Answer the upgrade; None: it was none, and has been refused."""
+        accepted = response(handshake.head)
+        if accepted.status_code != 101:
+            await answer(
+                stream,
+                accepted.status_code,
+                error_body("the upgrade request is not a valid WebSocket handshake"),
+            )
+            return None
+        if advice := (*warnings(handshake.options), *ignored(handshake.wish.unknown)):
+            accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
+        limits = self.config.limits
+        return await open_websocket(
+            stream,
+            handshake.head,
+            accepted,
+            limits=limits,
+            poller=self._poller,
+            text_bytes_max=limits.message_text_bytes,
+        )
+
+    async def _principal(self, handshake: "Handshake") -> Principal:
+        return await self._access.principal(
+            handshake.shown,
+            entry=handshake.route.entry,
+            stored=handshake.route.stored,
+            model=handshake.model,
+            origin=handshake.head.request.headers.get("origin"),
+            address=handshake.ticket.address,
+        )
+
+    async def _run(self, plan: Plan, client: WebSocket, route: Route, principal: Principal) -> None:
+        limits = within(principal, self.config.limits)
+        try:
+            dial = partial(
+                open_upstream, title=route.entry.title, limits=limits, poller=self._poller, tls=route.tls
+            )
+            session = Session(plan, client, dial, limits)
+        except BaseException:
+            # There is no session to close the credit.
+            await plan.credit.close(audio_ms=0, connected_ms=0, provider_ms=None, ending="internal")
+            raise
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+
+class Handshake(msgspec.Struct, frozen=True):
+    """A client at the door whose wish can be served."""
+
+    head: Head
+    entry: DialectEntry
+    wish: StreamRequest
+    shown: PresentedKeys
+    options: Options
+    route: Route
+    ticket: Ticket
+
+    @property
+    def model(self) -> str:
+        """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
+        options = self.options
+        known = models.load(options.provider)
+        return known.chosen(options.model, options.language, has_partials=options.partial_results)
+
+
+def within(principal: Principal, limits: Limits) -> Limits:
+    """The limits of a session; a token may have it end earlier."""
+    restriction = principal.restriction
+    if restriction is None or restriction.max_connection_s is None:
+        return limits
+    return msgspec.structs.replace(limits, session_s=min(limits.session_s, restriction.max_connection_s))
+
+
+def _clock() -> Clock:
+    """Unix time on Trio's clock: the system's may be set back while a session runs."""
+    offset_s = time.time() - trio.current_time()
+    return lambda: offset_s + trio.current_time()
+
+
+def _adapter(options: Options, route: Route, principal: Principal) -> Adapter:
+    return route.entry.adapter(AdapterConfig(options=options, url=route.url, credential=principal.credential))
+
+
+async def turn_away(client: WebSocket, dialect: Dialect, fault: Fault) -> None:
+    """Tell a client that was let in only to be told why not."""
+    log.info("turned_away", close_code=int(dialect.close_code(fault)), error=fault.code)
+    client.start(NullListener())
+    for message in dialect.error(fault):
+        client.send(message)
+    client.close(dialect.close_code(fault), fault.code)
+    await client.aclose()

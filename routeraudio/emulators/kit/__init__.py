@@ -1,0 +1,1 @@
+"""What the emulators of all vendors share."""

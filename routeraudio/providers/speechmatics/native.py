@@ -1,0 +1,57 @@
+"""Speechmatics as its own clients see it: binary audio, described by `StartRecognition`.
+
+Single channels come as base64 in text.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from routeraudio.providers.native import (
+    BY_THE_CLOCK,
+    NO_VALUE,
+    NOTHING,
+    USER_AGENT,
+    AudioCounter,
+    Heard,
+    NativeProtocol,
+    member,
+    pcm_rate,
+    text_reader,
+    value,
+)
+
+
+class _Text(msgspec.Struct):
+    message: msgspec.Raw = NO_VALUE
+    audio_format: msgspec.Raw = NO_VALUE
+
+
+def _read(text: _Text) -> Heard:
+    if bytes(text.message) == b'"StartRecognition"':
+        return Heard(rate=_rate(value(text.audio_format)))
+    if bytes(text.message) == b'"AddChannelAudio"':
+        # How many channels there are at the same time is not known from one of them.
+        return Heard(1, BY_THE_CLOCK)
+    return NOTHING
+
+
+def _rate(audio_format: object) -> int:
+    bytes_per_sample = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1}.get(str(member(audio_format, "encoding")))
+    if member(audio_format, "type") != "raw" or bytes_per_sample is None:
+        return BY_THE_CLOCK
+    return pcm_rate(str(member(audio_format, "sample_rate")), bytes_per_sample=bytes_per_sample)
+
+
+NATIVE: Final = NativeProtocol(
+    default_path="/v2",
+    paths=re.compile(r"/v2/?|/v2/(?!agent\b)[A-Za-z_-]{2,16}"),  # the old SDK appends the language
+    key_header="authorization",
+    key_scheme="Bearer ",
+    headers=USER_AGENT | {"x-request-id"},
+    meter=lambda _: AudioCounter(BY_THE_CLOCK, text_reader(_Text, _read)),
+    end_of_audio=lambda binaries: f'{{"message":"EndOfStream","last_seq_no":{binaries}}}',
+    refusal=lambda _, message: message.encode(),  # not documented; plain words, a guess
+    refusal_type="text/plain",
+)

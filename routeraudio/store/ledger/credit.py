@@ -1,0 +1,173 @@
+"""A running credit: one stream's side of the ledger. See `session.credit.Credit`, which it is."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import trio
+
+from routeraudio.model.errors import Fault
+from routeraudio.policy.pricing import CYCLE_S
+from routeraudio.store.contract import Mark, Opening, Settled
+from routeraudio.store.ledger import refusals
+
+AHEAD: Final = 1
+"""Cycles granted beyond those that are durable: the one in flight, which is all that a crash may lose."""
+
+CLOSE_S: Final = 5.0
+"""For an ending to become durable; what takes longer is kept, and told later."""
+
+
+class _End(msgspec.Struct, frozen=True):
+    audio_ms: int
+    connected_ms: int
+    provider_ms: int | None
+    ending: str
+
+
+class RunningCredit:
+    """See `Credit`.
+
+    Args:
+        on_change: called when there is a new mark to take down.
+        on_wait: called when the stream stands still until it is.
+        hurry: takes marks down right away where nobody does it later.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        granted: int,
+        *,
+        on_change: Callable[["RunningCredit"], None],
+        on_wait: Callable[[], None],
+        hurry: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.granted: float = granted
+        self.line_id: Final = (opening.session_id, opening.leg)
+        self.key_id: Final = opening.key_id
+        self.account: Final = opening.account
+        self.has_key: Final = bool(opening.account)
+        self.is_leased: Final = (
+            opening.concurrency_max is not None or opening.token_concurrent_max is not None
+        )
+        self._on_change = on_change
+        self._on_wait = on_wait
+        self._hurry = hurry
+        self._cycles = 0
+        self._lent = 0
+        """Cycles granted here in this outage."""
+        self._is_asked = False
+        """A mark is on its way, whose answer will be fresh."""
+        self._refused: Fault | None = None
+        """Why the last answer did not grant all that was wanted."""
+        self._revoked: Fault | None = None
+        self._changed = trio.Event()
+        self._end: _End | None = None
+
+    # For the session: see `Credit`.
+
+    def begun(self, cycles: int) -> None:
+        """See `Credit`."""
+        if cycles > self._cycles:
+            self._cycles = cycles
+            self._ask()
+
+    async def wait_granted(self, cycles: int) -> None:
+        """See `Credit`. What was refused a cycle ago is asked for again: a budget may have been raised since."""
+        while self.granted < cycles:
+            if self._revoked is not None:
+                raise self._revoked
+            if not self._is_asked:
+                self._ask()
+            self._on_wait()
+            await self._changed.wait()
+            if self.granted < cycles and self._refused is not None:
+                raise self._refused
+
+    async def revoked(self) -> None:
+        """See `Credit`."""
+        while self._revoked is None:
+            await self._changed.wait()
+        raise self._revoked
+
+    async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
+        """See `Credit`. Waits for nothing while the ledger runs: a session's place is not held for a disk."""
+        if self._end is None:
+            self._end = _End(audio_ms, connected_ms, provider_ms, ending)
+            self._ask()
+        if self.is_leased:
+            # Whoever comes back, to another node, shall find its place free soon.
+            self._on_wait()
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await self._hurry()
+
+    # For the ledger.
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream is over."""
+        return self._end is not None
+
+    def mark(self) -> Mark:
+        """Where the stream stands now."""
+        session_id, leg = self.line_id
+        end = self._end
+        if end is None:
+            # More than this, because the last cycle has begun.
+            audio_ms = max(0, self._cycles - 1) * CYCLE_S * 1000
+            wanted = self._cycles + AHEAD
+            return Mark(session_id=session_id, leg=leg, cycles=self._cycles, wanted=wanted, audio_ms=audio_ms)
+        return Mark(
+            session_id=session_id,
+            leg=leg,
+            cycles=self._cycles,
+            wanted=self._cycles,
+            audio_ms=end.audio_ms,
+            connected_ms=end.connected_ms,
+            provider_ms=end.provider_ms,
+            ended=end.ending,
+        )
+
+    def settled(self, mark: Mark, answer: Settled) -> bool:
+        """The ledger has taken ``mark`` down. Whether that was the last word."""
+        self._lent = 0
+        refusal = answer.refusal
+        if mark.ended is None and refusal is not None and refusal.why != "budget":
+            self.revoke(refusals.fault(refusal))
+        self._refused = refusals.fault(refusal) if refusal is not None else None
+        self._grant(answer.granted)
+        return self._told(mark)
+
+    def spooled(self, mark: Mark, lent_max: int) -> bool:
+        """The local disk has ``mark``; at most ``lent_max`` cycles are lent. Whether it was the last word."""
+        wanted = mark.cycles + AHEAD
+        is_fit = self._refused is None and self._revoked is None and mark.ended is None
+        if is_fit and self.granted < wanted and self._lent < lent_max:
+            self._lent += 1
+            self._grant(wanted)
+        elif self._refused is not None:
+            self._notify()
+        return self._told(mark)
+
+    def revoke(self, fault: Fault) -> None:
+        """The stream must end. The first reason counts."""
+        if self._revoked is None:
+            self._revoked = fault
+            self._notify()
+
+    def _ask(self) -> None:
+        self._is_asked = True
+        self._on_change(self)
+
+    def _grant(self, cycles: int) -> None:
+        self.granted = max(self.granted, cycles)
+        self._notify()
+
+    def _told(self, mark: Mark) -> bool:
+        self._is_asked = False
+        return mark.ended is not None
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()

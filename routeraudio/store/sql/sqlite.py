@@ -1,0 +1,185 @@
+"""SQLite: the embedded store, one file and no set-up.
+
+One connection writes; others only read. In WAL mode with `synchronous=FULL` a commit is on the disk when it returns
+(NORMAL would let a power cut revive burnt tokens). Transactions begin IMMEDIATE: one that starts reading and then wants
+to write fails at once with BUSY_SNAPSHOT, whatever the busy timeout.
+
+Several processes may use the file at a time: workers, or the command line beside a daemon. Only one of them copies the
+WAL back into the database, the one that holds a lock on `<path>.lock`, and it keeps writers out meanwhile: SQLite
+before 3.51.3 can lose pages when one connection checkpoints while another resets the WAL
+(https://sqlite.org/wal.html#walresetbug).
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from routeraudio.model.errors import ConfigFault
+from routeraudio.store.contract import StoreUnavailable
+from routeraudio.store.sql.database import Database, Transaction
+
+READERS_MAX: Final = 4
+"""Connections that read: administration and look-ups of keys, each some milliseconds."""
+
+CHECKPOINT_WRITES: Final = 500
+"""Transactions between two checkpoints: some megabytes of WAL."""
+
+CHECKPOINT_WAIT_MS: Final = 250
+"""What a checkpoint may wait for readers; what it leaves undone the next one does."""
+
+
+class SQLite(Database):
+    """One file, or, without ``path``, memory that this process shares with nobody.
+
+    Raises:
+        ConfigFault: the file cannot be made or opened.
+    """
+
+    insert = staticmethod(sqlite.insert)
+
+    def __init__(self, path: Path | None, *, statement_s: float) -> None:
+        self._statement_ms = round(statement_s * 1000)
+        self._lock_fd = None if path is None else _create(path)
+        # There is one writer, whoever waits for it.
+        self.threads_max = 0 if path is None else 1
+        self._is_checkpointer = False
+        self._writes = 0
+        url = sa.URL.create("sqlite+pysqlite", database=str(path) if path else ":memory:")
+        # The pool's only connection is also the turn to write, waited for within the pool's time-out.
+        writer = _engine(url, "BEGIN IMMEDIATE", _WRITER, connections_max=1, statement_s=statement_s)
+        reader = (
+            writer
+            if path is None
+            else _engine(url, "BEGIN", _READER, connections_max=READERS_MAX, statement_s=statement_s)
+        )
+        super().__init__(f"sqlite://{path or ''}", writer, reader)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """See `Database`."""
+        with super().write() as transaction:
+            yield transaction
+        self._writes += 1
+        if self._writes >= CHECKPOINT_WRITES:
+            # What has been committed does not fail any more; the next sweep tells what is wrong.
+            with suppress(StoreUnavailable):
+                self._checkpoint()
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """See `Database`."""
+        return self.write() if self._reader is self._writer else super().read()
+
+    def tend(self) -> None:
+        """Take over as the one that checkpoints when the last one has ended, and checkpoint."""
+        if self._writes:
+            self._checkpoint()
+
+    def close(self) -> None:
+        """See `Database`. Gives the lock back after the connections."""
+        super().close()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def _now_s(self, connection: sa.Connection) -> float:  # noqa: ARG002
+        return time.time()
+
+    def _checkpoint(self) -> None:
+        self._writes = 0
+        if not self._is_checkpointer:
+            self._is_checkpointer = self._lock_fd is not None and _locked(self._lock_fd)
+        if not self._is_checkpointer:
+            return
+        with self._told():
+            raw = self._writer.raw_connection()
+            connection = raw.driver_connection
+            assert isinstance(connection, sqlite3.Connection)
+            try:
+                # TRUNCATE takes the writer's lock first; PASSIVE, which SQLite would do by itself, does not.
+                connection.execute(f"PRAGMA busy_timeout={CHECKPOINT_WAIT_MS}")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                raise StoreUnavailable(
+                    f"the store {self.name} cannot copy its log back ({error.sqlite_errorname})"
+                ) from None
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={self._statement_ms}")
+                raw.close()
+
+
+_COMMON: Final = ("PRAGMA mmap_size=0", "PRAGMA wal_autocheckpoint=0")
+"""Not mapped: an I/O error would be a signal instead of an error. No checkpoints by themselves: see the docstring."""
+
+_WRITER: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *_COMMON)
+
+_READER: Final = ("PRAGMA query_only=1", *_COMMON)
+
+
+def _engine(
+    url: sa.URL, begin: str, pragmas: tuple[str, ...], *, connections_max: int, statement_s: float
+) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=statement_s,
+        hide_parameters=True,
+        # isolation_level None: sqlite3 begins nothing by itself.
+        connect_args={"timeout": statement_s, "isolation_level": None, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        for pragma in pragmas:
+            connection.execute(pragma).fetchone()
+
+    @event.listens_for(engine, "begin")
+    def begin_as_told(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _create(path: Path) -> int:
+    """Make the database, readable by its owner only, and open its lock file."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        return os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigFault(
+            f"store.url: {path} cannot be opened for writing ({error.strerror}); "
+            f"create its directory and let the daemon's user write there"
+        ) from None
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether another process has the database open: in WAL mode every connection holds a shared lock on the file."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+        except sqlite3.DatabaseError:
+            return False  # damaged: nobody can use it
+    return False
+
+
+def _locked(lock_fd: int) -> bool:
+    """Whether this process holds the lock, which ends with the process."""
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
