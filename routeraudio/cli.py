@@ -56,11 +56,8 @@ KEYS: Final = {
 }
 """Commands of `routeraudio keys`: their functions, and what they do."""
 
-ENGINE: Final = {
-    "serve": ("routeraudio.engine.command:run_engine", "Run the local recogniser by itself."),
-    "fetch": ("routeraudio.commands.engine:fetch", "Get models for the local recogniser."),
-}
-"""Commands of `routeraudio engine`: their functions, and what they do."""
+ENGINE: Final = "routeraudio.commands.engine:app"
+"""`routeraudio engine` has commands of its own."""
 
 app = App(
     name="routeraudio",
@@ -77,10 +74,7 @@ _keys = App(name="keys", help="Make router keys, change them and end them, while
 for _name, (_function, _help) in KEYS.items():
     _keys.command(f"routeraudio.commands.keys:{_function}", name=_name, help=_help)
 app.command(_keys)
-_engine = App(name="engine", help="The local recogniser and its models.")
-for _name, (_function, _help) in ENGINE.items():
-    _engine.command(_function, name=_name, help=_help)
-app.command(_engine)
+app.command(ENGINE, name="engine", help="Run the local recogniser by itself, see and get its models.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,12 +1,18 @@
 """`routeraudio engine`: run the local recogniser by itself, see and get its models."""
 
+from cyclopts import App
 from rich.console import Console
 
-from routeraudio.commands.trouble import DONE, Trouble
+from routeraudio.commands.errors import DONE, Trouble
 from routeraudio.engine import packages
+from routeraudio.engine.command import run_engine
 from routeraudio.engine.faults import EngineFault
 
+app = App(name="engine", result_action="return_value")
+app.default(run_engine)
 
+
+@app.command
 def fetch(*names: str) -> int:
     """Get models for the local engine, and put them where it looks for them.
 

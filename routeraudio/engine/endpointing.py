@@ -80,6 +80,7 @@ class Endpointer:
         self._recent: deque[tuple[bytes, bool]] = deque(maxlen=LEAD_FRAMES)
         self._position_bytes = 0
         self._start_bytes = 0
+        self._onset_bytes = 0
         self._open = bytearray()
         self._quiet_frames = 0
 
@@ -92,6 +93,11 @@ class Endpointer:
     def start_ms(self) -> int:
         """Where the open utterance begins."""
         return self._start_bytes // BYTES_PER_MS
+
+    @property
+    def onset_ms(self) -> int:
+        """Where the first speech of the open utterance is; its start where it continues one that was cut."""
+        return self._onset_bytes // BYTES_PER_MS
 
     @property
     def open_pcm(self) -> bytearray:
@@ -135,11 +141,14 @@ class Endpointer:
         segment = Segment(self.start_ms, bytes(self._open[:cut_bytes]))
         del self._open[:cut_bytes]
         self._start_bytes += cut_bytes
+        self._onset_bytes = self._start_bytes
         return segment
 
     def _begin(self) -> Mark:
         self._open += b"".join(frame for frame, _ in self._recent)
         self._start_bytes = self._position_bytes - len(self._open)
+        quiet = next(index for index, (_, speech) in enumerate(self._recent) if speech)
+        self._onset_bytes = self._start_bytes + quiet * FRAME_BYTES
         # Emptied, so that the lead of the next utterance cannot reach back into this one.
         self._recent.clear()
         return Mark.OPEN

@@ -50,11 +50,11 @@ def plain(decoded: Decoded) -> Decoded:
     return Decoded(" ".join(word.text for word in words), words, decoded.tokens)
 
 
-def placed(decoded: Decoded, start_ms: int, length_ms: int) -> Decoded:
-    """The same with times on the stream's timeline: in order, and inside their utterance."""
+def placed(decoded: Decoded, start_ms: int, length_ms: int, onset_ms: int = 0) -> Decoded:
+    """The same with times on the stream's timeline: in order, inside their utterance, none before `onset_ms`."""
     if decoded.words is None:
         return decoded
-    floor_ms, end_ms = start_ms, start_ms + length_ms
+    floor_ms, end_ms = max(start_ms, onset_ms), start_ms + length_ms
     words: list[HeardWord] = []
     for word in decoded.words:
         begin_ms = min(max(floor_ms, start_ms + word.start_ms), end_ms)

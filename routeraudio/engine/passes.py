@@ -92,10 +92,7 @@ class StreamPasses:
 
     def partial(self, pcm: bytearray) -> Decoded | None:
         """See `Passes`."""
-        if len(pcm) - self._accepted_bytes < PADDING: Final = bytes(200 * BYTES_PER_MS)
-"""Silence put behind audio that ends in the middle of speech: a last word at the very edge is often misheard."""
-
-STREAM_PARTIAL_MS * BYTES_PER_MS:
+        if len(pcm) - self._accepted_bytes < STREAM_PARTIAL_MS * BYTES_PER_MS:
             return None
         self._backend.accept(bytes(pcm[self._accepted_bytes :]))
         self._accepted_bytes = len(pcm)

@@ -70,7 +70,9 @@ class Recogniser:
         decoded = self._passes.partial(pcm)
         if decoded is None:
             return
-        partial = self._heard("partial", decoded, self._endpointer.start_ms, len(pcm))
+        partial = self._heard(
+            "partial", decoded, self._endpointer.start_ms, len(pcm), self._endpointer.onset_ms
+        )
         if partial is not None and partial.text != self._partial_text:
             self._partial_text = partial.text
             yield partial
@@ -84,11 +86,16 @@ class Recogniser:
             yield final
 
     def _heard(
-        self, kind: Literal["partial", "final"], decoded: Decoded, start_ms: int, length_bytes: int
+        self,
+        kind: Literal["partial", "final"],
+        decoded: Decoded,
+        start_ms: int,
+        length_bytes: int,
+        onset_ms: int = 0,
     ) -> Heard | None:
         """What was decoded, as it is told; None where it holds no word."""
         length_ms = length_bytes // BYTES_PER_MS
-        told = placed(decoded if self._wish.punctuate else plain(decoded), start_ms, length_ms)
+        told = placed(decoded if self._wish.punctuate else plain(decoded), start_ms, length_ms, onset_ms)
         if not told.text:
             return None
         if not told.words:

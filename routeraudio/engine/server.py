@@ -82,7 +82,7 @@ async def serve(
             await nursery.start(trio.serve_listeners, handle, listeners)
             task_status.started(pool)
             await pool.warm()
-            log.info(
+            log.debug(
                 "engine_loaded", models=[model.id for model in pool.models], workers_max=pool.workers_max
             )
             await trio.sleep_forever()

@@ -20,7 +20,7 @@ from routeraudio.policy.limits import Limits
 
 AUDIO = Path(__file__).parent.parent / "assets" / "audio"
 CLIP = AUDIO / "goforward.wav"
-WORDS = "go forward ten meters"
+WORDS = "Go forward ten meters."
 PATIENCE_S = 60.0
 """Ends a test that hangs. No test measures time."""
 

@@ -182,8 +182,7 @@ def test_finalize_closes_with_all_audio_so_far(loaded: Loaded) -> None:
     assert normalised(" ".join(finals(recogniser.finalize()))) == normalised(GO)
     assert list(recogniser.finalize()) == []
     list(recogniser.push(audio[spoken:] + silence(300)))
-    list(recogniser.push(audio))
-    assert finals(recogniser.finish()) == [GO]
+    assert finals([*recogniser.push(audio), *recogniser.finish()]) == [GO]
 
 
 @settings(max_examples=30)

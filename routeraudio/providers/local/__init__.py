@@ -1,12 +1,13 @@
-"""The local engine: PocketSphinx behind a protocol of our own, on this machine, without key or network.
+"""The local engine: a recogniser behind a protocol of our own, on this machine, without key or network.
 
 Protocol: the docstring of `routeraudio.engine.protocol`, which this file deliberately does not import: the engine is
 another process and may be another version.
 
 What is odd about it:
 
-- It takes 16 kHz mono PCM only and speaks English only.
-- Text is lower case without punctuation, whatever `punctuate` says; there are no speakers, whatever `diarize` says.
+- It takes 16 kHz mono PCM only. What it speaks depends on its models: English, where nothing else is configured.
+- There are no speakers, whatever `diarize` says, and no confidence: it has none worth telling.
+- Words may be null: then nobody knows when they were said.
 - `endpointing_ms` below 210 means 210.
 - It sends no final without words: silence and noise give nothing.
 - It reads as fast as it decodes, so a burst fills the socket and pings wait behind the audio.
@@ -18,7 +19,7 @@ from typing import Final, assert_never
 import msgspec
 
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
-from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.model.errors import CloseCode, Fault, UpstreamFault
 from routeraudio.model.events import Event, Finished, Notice, Partial, Ready, Usage, Word
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.message import Message
@@ -28,7 +29,7 @@ from routeraudio.providers.base import AdapterConfig, Capabilities, Dial, Entry,
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.compatibility import unknown_model, unsupported_language
 from routeraudio.providers.local.native import NATIVE
-from routeraudio.providers.models import Models, load, speaks
+from routeraudio.providers.models import Model, Models, is_detection, load, speaks
 
 TITLE: Final = "the local engine"
 
@@ -37,7 +38,8 @@ CAPABILITIES: Final = Capabilities(encodings=("pcm_s16le",), sample_rates=(16000
 FINALIZE: Final = '{"type":"finalize"}'
 FINISH: Final = '{"type":"finish"}'
 
-_ERRORS_RETRYABLE: Final = frozenset({"engine_full", "engine_failed"})
+FULL: Final = "engine_full"
+_ERRORS_RETRYABLE: Final = frozenset({FULL, "engine_failed"})
 """The others are about what we sent, and would come again."""
 
 
@@ -58,7 +60,7 @@ class _Heard(msgspec.Struct):
     text: str
     start_ms: int
     end_ms: int
-    words: list[_Word]
+    words: list[_Word] | None
 
 
 class _Partial(_Heard, tag="partial"):
@@ -97,7 +99,10 @@ class Local(Connection):
     def dial(self) -> Dial:
         options = self._config.options
         parameters = (
+            *((("model", options.model),) if options.model is not None else ()),
+            *((("language", options.language),) if _is_choice(options) else ()),
             ("sample_rate", str(PCM_16K_MONO.sample_rate)),
+            *((("punctuate", "false"),) if not options.punctuate and _punctuates(options) else ()),
             ("partials", "true" if options.partial_results else "false"),
             ("endpointing_ms", str(options.endpointing_ms)),
         )
@@ -172,11 +177,11 @@ class Local(Connection):
 
 
 def _words(
-    words: list[_Word], at: Callable[[int], int], start_ms: int, end_ms: int
+    words: list[_Word] | None, at: Callable[[int], int], start_ms: int, end_ms: int
 ) -> tuple[Word, ...] | None:
     """The words on the session's timeline, in order and inside their segment."""
     placed: list[Word] = []
-    for word in words:
+    for word in words or ():
         word_start_ms = min(max(at(word.start_ms), start_ms), end_ms)
         word_end_ms = min(max(at(word.end_ms), word_start_ms), end_ms)
         placed.append(Word(word.text, word_start_ms, word_end_ms))
@@ -185,6 +190,13 @@ def _words(
 
 
 def _fault(error: _Error) -> UpstreamFault:
+    if error.code == FULL:
+        return UpstreamFault(
+            decoding.words(error.message, None),
+            code="rate_limited",
+            close_code=CloseCode.TRY_LATER,
+            is_retryable=True,
+        )
     return UpstreamFault(
         f"{TITLE} has failed: {decoding.words(error.message, None)}",
         is_retryable=error.code in _ERRORS_RETRYABLE,
@@ -197,8 +209,24 @@ def target(_options: Options) -> AudioFormat:
 
 
 def models() -> Models:
-    """The engine's model."""
+    """The engine's models."""
     return load("local")
+
+
+def _meant(options: Options) -> Model | None:
+    return models().find(models().chosen(options.model, options.language))
+
+
+def _punctuates(options: Options) -> bool:
+    """Whether the model that is meant writes punctuation, and can leave it out."""
+    row = _meant(options)
+    return row is not None and row.support.punctuate == "native"
+
+
+def _is_choice(options: Options) -> bool:
+    """Whether a language was named to a model that speaks several."""
+    row = _meant(options)
+    return row is not None and len(row.languages) > 1 and not is_detection(options.language)
 
 
 def check(options: Options) -> None:
