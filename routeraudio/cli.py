@@ -56,8 +56,8 @@ KEYS: Final = {
 }
 """Commands of `routeraudio keys`: their functions, and what they do."""
 
-ENGINE: Final = "routeraudio.engine.command:run_engine"
-"""Also a program of its own: the daemon's supervisor runs it so."""
+ENGINE: Final = "routeraudio.commands.engine:app"
+"""`routeraudio engine` has commands of its own."""
 
 app = App(
     name="routeraudio",
@@ -74,7 +74,7 @@ _keys = App(name="keys", help="Make router keys, change them and end them, while
 for _name, (_function, _help) in KEYS.items():
     _keys.command(f"routeraudio.commands.keys:{_function}", name=_name, help=_help)
 app.command(_keys)
-app.command(ENGINE, name="engine", help="Run the local recogniser by itself.")
+app.command(ENGINE, name="engine", help="Run the local recogniser by itself, see and get its models.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ from routeraudio.edge.admission import Admission
 from routeraudio.edge.connection import ConnectionHandler
 from routeraudio.edge.listeners import inherited, names, open_listeners
 from routeraudio.edge.stream_handler import StreamHandler
-from routeraudio.engine.spawned import spawned
+from routeraudio.engine.spawned import publish, served, spawned, status
 from routeraudio.gateway.handler import GatewayHandler
 from routeraudio.model.errors import ConfigFault
 from routeraudio.observability import logs
@@ -213,14 +213,25 @@ class Daemon:
     async def _reach_engine(self, nursery: trio.Nursery) -> None:
         """Tell its route where the engine is: started by our parent, or here."""
         local = self._config.providers.get("local")
+        if local is not None and local.spawn:
+            publish(served(local))
         if self._place.engine_url is not None:
             self._streaming.engine_at(self._place.engine_url)
         elif local is not None and local.spawn:
             self._streaming.engine_at(await spawned(nursery, local))
 
+    async def _engine_status(self) -> dict[str, object] | None:
+        """What `/readyz` tells of the local engine; None: it is not configured here."""
+        if "local" not in self._config.providers:
+            return None
+        said = await status(self._streaming.routes["local"].url)
+        if said is None:
+            return {"status": "unreachable"}
+        return {"status": "ready" if said.is_loaded else "loading", "models": said.models}
+
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        health.mount(app, self._heartbeat.standing, page)
+        health.mount(app, self._heartbeat.standing, page, self._engine_status)
 
 
 async def serve(
@@ -234,26 +245,31 @@ def main(config_path: Path | None) -> int:
     """`routeraudio serve`: until SIGTERM or SIGINT. Returns the exit code."""
     try:
         config = load(config_path, os.environ)
-        logs.configure(config.log)
-        _raise_descriptor_limit()
-        place = place_of(os.environ)
-        if place is not None:
-            die_with(place.parent)
-            host.run(partial(_main, config, config_path, place))
-            return EXIT_OK
-        with running.recorded(config_path, os.environ):
-            if supervisor.count(config) > 1:
-                return supervisor.run(config, config_path)
-            host.run(partial(_main, config, config_path, ALONE))
+        with logs.in_background():
+            logs.configure(config.log)
+            return _run(config, config_path)
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):
             fault = fault.exceptions[0]
         print(f"routeraudio: {fault}", file=sys.stderr)
         return_code = EXIT_CONFIG
-    else:
-        return_code = EXIT_OK
     return return_code
+
+
+def _run(config: Config, config_path: Path | None) -> int:
+    """One process, or the parent of several, or one of those. Returns the exit code."""
+    _raise_descriptor_limit()
+    place = place_of(os.environ)
+    if place is not None:
+        die_with(place.parent)
+        host.run(partial(_main, config, config_path, place))
+        return EXIT_OK
+    with running.recorded(config_path, os.environ):
+        if supervisor.count(config) > 1:
+            return supervisor.run(config, config_path)
+        host.run(partial(_main, config, config_path, ALONE))
+    return EXIT_OK
 
 
 async def _main(config: Config, config_path: Path | None, place: Place, poller: Poller) -> None:

@@ -18,7 +18,7 @@ from routeraudio.config.loading import load
 from routeraudio.emulators.catalog import EMULATORS
 
 CLIP = Path(routeraudio.__file__).parent / "assets" / "goforward.wav"
-WORDS = "go forward ten meters"
+WORDS = "Go forward ten meters."
 KEY = "router_test"
 START_S = 60.0
 """Generous: other work may keep the machine busy."""
@@ -82,7 +82,7 @@ def test_demo() -> None:
     """One command shows partials, the final with its words' times, and the added delay."""
     done = run("demo")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f" {WORDS}\n    go 0." in done.stdout
+    assert f" {WORDS}\n    Go 0." in done.stdout
     assert "\n~ " in done.stdout
     assert "added delay: partials 0." in done.stdout
 
@@ -105,7 +105,7 @@ def test_stream_standard_input(daemon: str) -> None:
         stdin=CLIP.read_bytes()[44:],
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert f" {WORDS}\n    go 0." in done.stdout
+    assert f" {WORDS}\n    Go 0." in done.stdout
     assert done.stdout.startswith("~ ")
 
 

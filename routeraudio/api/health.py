@@ -6,7 +6,7 @@ new sessions are welcome: they are while one worker takes them, because full wor
 configuration or block it in the proxy.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -26,19 +26,25 @@ WORDS: Final[dict[State, str]] = {
     State.LEAVING: "draining",
 }
 
+Engine = Callable[[], Awaitable[dict[str, object] | None]]
+"""What the local engine says of itself; None: there is none here."""
+
 PAGES: Final = trio.CapacityLimiter(1)
 """Metrics pages made at the same time: one scraper is usual, and many gain nothing from waiting in parallel."""
 
 
-def mount(app: QuartTrio, standing: Callable[[], State], page: Callable[[], bytes] | None) -> None:
+def mount(
+    app: QuartTrio, standing: Callable[[], State], page: Callable[[], bytes] | None, engine: Engine
+) -> None:
     """Add the paths to ``app``.
 
     Args:
         standing: what the daemon as a whole is.
         page: makes the metrics page, in a thread; None: there is none.
+        engine: what the local engine says of itself.
     """
     app.add_url_rule("/healthz", "healthz", _healthz)
-    app.add_url_rule("/readyz", "readyz", partial(_readyz, standing))
+    app.add_url_rule("/readyz", "readyz", partial(_readyz, standing, engine))
     if page is not None:
         app.add_url_rule("/metrics", "metrics", partial(_metrics, page))
 
@@ -48,10 +54,14 @@ async def _healthz() -> Response:
     return _json({"status": "ok"})
 
 
-async def _readyz(standing: Callable[[], State]) -> Response:
-    """Whether new sessions are welcome."""
+async def _readyz(standing: Callable[[], State], engine: Engine) -> Response:
+    """Whether new sessions are welcome. They are while the local engine is still loading: only its own wait."""
     state = standing()
-    return _json({"status": WORDS[state]}, 200 if state == State.READY else 503)
+    body: dict[str, object] = {"status": WORDS[state]}
+    local = await engine()
+    if local is not None:
+        body["local"] = local
+    return _json(body, 200 if state == State.READY else 503)
 
 
 async def _metrics(page: Callable[[], bytes]) -> Response:

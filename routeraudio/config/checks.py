@@ -33,7 +33,7 @@ _PRICES: Final = ("price_per_hour_usd", "gateway_price_per_hour_usd")
 _STORES: Final = re.compile(r"sqlite://(?:/[^?#\n]*)?|postgres(?:ql)?://.+")
 
 LOCAL: Final = "local"
-_LOCAL_ONLY: Final = ("spawn", "workers_max")
+_LOCAL_ONLY: Final = ("spawn", "workers_max", "backend", "models")
 
 
 def check(config: Config, source: Source, catalogue: Sequence[str]) -> None:

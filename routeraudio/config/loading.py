@@ -113,6 +113,10 @@ class _Files:
             provider,
             api_key=self._secret(path, provider, "api_key", check_secret),
             ca_file=self._path((*path, "ca_file"), provider.ca_file),
+            models=tuple(
+                msgspec.structs.replace(model, path=self._path((*path, "models", "path"), model.path))
+                for model in provider.models
+            ),
         )
 
     def _path(self, path: Place, name: str | None) -> str | None:

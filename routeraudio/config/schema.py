@@ -141,6 +141,18 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`sha256:` and the 64 lower-case hexadecimal digits of the key's SHA-256."""
 
 
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[providers.local.models]]`: one model of the local engine."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """What clients call it."""
+    backend: Literal["moonshine", "whisper", "sherpa", "pocketsphinx"]
+    path: str | None = None
+    """Folder of its files; None: a model that comes with the engine. After loading: an absolute path."""
+    languages: tuple[str, ...] = ("en",)
+    """BCP-47, what clients may ask for."""
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[providers.NAME]`: one provider of the catalogue."""
 
@@ -162,8 +174,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The provider ends a connection after this long; None: the catalogue knows."""
     spawn: bool = False
     """Only `local`: the daemon starts and supervises the engine."""
-    workers_max: Annotated[int, msgspec.Meta(ge=1, le=256)] = 4
-    """Only `local`: recogniser processes, one per running session."""
+    workers_max: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    """Only `local`: recogniser processes, one per running session; None: five per core."""
+    backend: Literal["auto", "moonshine", "whisper", "sherpa", "pocketsphinx"] = "auto"
+    """Only `local`: who recognises where no models are listed; `auto`: the best that is installed."""
+    models: tuple[LocalModel, ...] = ()
+    """Only `local`: what the engine serves; the first is for clients that name none."""
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,43 +1,67 @@
-"""The engine as a command: `python -m routeraudio.engine`, `routeraudio engine`."""
+"""The engine as a command: `python -m routeraudio.engine`, `routeraudio engine serve`."""
 
 import logging
+import os
 import signal
+import socket
 import sys
-from typing import Final
+from typing import Annotated, Final
 
+import cyclopts
 import msgspec
 import structlog
 import trio
 
 from routeraudio.engine.faults import EngineFault
+from routeraudio.engine.loading import Choice, Model, default_model
+from routeraudio.engine.pool import Pool
 from routeraudio.engine.server import serve
 
 PORT: Final = 7071
 
+BEAT_S: Final = 1.0
+"""How often a supervised engine says that it runs."""
+
 
 class Listening(msgspec.Struct, frozen=True, tag="listening"):
-    """The one line on standard output, once connections are welcome."""
+    """The first line on standard output: connections are welcome, and wait for the models."""
 
     port: int
 
 
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """Every further line, of a supervised engine."""
+
+    is_loaded: bool
+
+
 def run_engine(
-    *, host: str = "127.0.0.1", port: int = PORT, workers_max: int | None = None, supervised: bool = False
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    backend: Choice = "auto",
+    models: str | None = None,
+    workers_max: int | None = None,
+    supervised: Annotated[int | None, cyclopts.Parameter(show=False)] = None,
 ) -> int:
     """Serve until SIGINT, SIGTERM or, when supervised, the end of standard input: the supervisor's death.
 
     Args:
         host: address to listen on.
         port: 0: any free one; it is told on standard output.
+        backend: who recognises where no models are given; auto: the best that is installed.
+        models: what is served, as a JSON array of objects like a table of [[providers.local.models]].
         workers_max: recognitions at a time; otherwise as many as this machine decodes in real time.
-        supervised: end when standard input does, as the daemon wants it.
+        supervised: descriptor of the listening socket that the daemon has opened.
 
     Returns:
         The process's exit code: 0, or 1 with a sentence on standard error.
     """
     _log_to_standard_error()
     try:
-        trio.run(_run, host, port, workers_max, supervised)
+        served = [default_model(backend)] if models is None else _models(models)
+        listening = None if supervised is None else socket.socket(fileno=supervised)
+        trio.run(_run, host, port, served, workers_max, listening)
     except* (EngineFault, OSError) as group:
         print(f"routeraudio engine: {_first(group)}", file=sys.stderr)
         return_code = 1
@@ -46,8 +70,15 @@ def run_engine(
     return return_code
 
 
+def _models(text: str) -> list[Model]:
+    try:
+        return msgspec.json.decode(text, type=list[Model])
+    except msgspec.DecodeError as error:
+        raise EngineFault(f"--models: {error}") from None
+
+
 def _log_to_standard_error() -> None:
-    """Standard output belongs to the one line that a supervisor waits for; nobody reads what follows it."""
+    """Standard output belongs to the lines that a supervisor waits for."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -59,17 +90,42 @@ def _log_to_standard_error() -> None:
     )
 
 
-async def _run(host: str, port: int, workers_max: int | None, supervised: bool) -> None:
+async def _run(
+    host: str, port: int, models: list[Model], workers_max: int | None, listening: socket.socket | None
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_signal, nursery.cancel_scope)
-        if supervised:
+        if listening is None:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+        else:
+            listening.setblocking(False)
+            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listening))]
             nursery.start_soon(_until_input_ends, nursery.cancel_scope)
-        bound = await nursery.start(_serve, host, port, workers_max)
-        print(msgspec.json.encode(Listening(bound)).decode(), flush=True)
+        pool = await nursery.start(_serve, listeners, models, workers_max)
+        _say(Listening(listeners[0].socket.getsockname()[1]))
+        if listening is not None:
+            nursery.start_soon(_beat, pool)
 
 
-async def _serve(host: str, port: int, workers_max: int | None, *, task_status: trio.TaskStatus[int]) -> None:
-    await serve(host, port, workers_max=workers_max, task_status=task_status)
+async def _serve(
+    listeners: list[trio.SocketListener],
+    models: list[Model],
+    workers_max: int | None,
+    *,
+    task_status: trio.TaskStatus[Pool],
+) -> None:
+    await serve(listeners, models=models, workers_max=workers_max, task_status=task_status)
+
+
+async def _beat(pool: Pool) -> None:
+    """Say that the event loop runs. The lines are few and short: the pipe never fills while somebody reads them."""
+    while True:
+        await trio.sleep(BEAT_S)
+        _say(Alive(pool.is_warm))
+
+
+def _say(line: Listening | Alive) -> None:
+    os.write(sys.stdout.fileno(), msgspec.json.encode(line) + b"\n")
 
 
 async def _until_signal(scope: trio.CancelScope) -> None:

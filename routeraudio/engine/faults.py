@@ -10,7 +10,13 @@ class EngineFull(EngineFault):
 
 
 class EngineMissing(EngineFault):
-    """PocketSphinx is not installed."""
+    """What a back end needs is not installed.
 
-    def __init__(self) -> None:
-        super().__init__("the local engine needs PocketSphinx: pip install routeraudio[local]")
+    Args:
+        what: the package or model that was looked for.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the local engine needs {what}: pip install routeraudio[local], then routeraudio engine fetch"
+        )

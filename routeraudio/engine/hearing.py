@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from time import monotonic
 from typing import Final
 
 import trio
@@ -46,8 +47,9 @@ class Hearing:
         """
         assert not self._is_finishing, "audio after finish()"
         view = memoryview(pcm)
+        sent_s = monotonic()
         for start in range(0, len(view), wire.AUDIO_BYTES_MAX):
-            await self._tell(wire.Audio(bytes(view[start : start + wire.AUDIO_BYTES_MAX])))
+            await self._tell(wire.Audio(bytes(view[start : start + wire.AUDIO_BYTES_MAX]), sent_s))
 
     async def finalize(self) -> None:
         """Ask for the final of the open utterance now. Raises like `send`."""

@@ -9,7 +9,7 @@ async with open_pool(workers_max=4) as pool, pool.open(Wish(partials=True)) as h
 
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -18,35 +18,41 @@ import trio
 from routeraudio.engine import wire
 from routeraudio.engine.faults import EngineFault, EngineFull
 from routeraudio.engine.hearing import SEND_BUFFER_BYTES, STALL_S, Hearing, meet
-from routeraudio.engine.recogniser import check_installed
+from routeraudio.engine.loading import Model, check_installed, default_model
 from routeraudio.engine.spawning import Zygote, start_zygote
 
 MEET_S: Final = 10.0
 """From asking for a worker to its hello; some 10 ms on an idle machine."""
 
-WORKERS_PER_CORE: Final = 3
-"""Partials and finals together take about 0.3 of real time."""
+WORKERS_PER_CORE: Final = 5
+"""Partials and finals together take about 0.12 of real time; the rest is for the moments when several finals fall
+due."""
 
 
 def workers_max_default() -> int:
     """As many recognitions as this machine decodes in real time."""
-    return WORKERS_PER_CORE * (os.cpu_count() or 1)
+    return WORKERS_PER_CORE * (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
 
 
 class Pool:
     """Up to `workers_max` recognitions, each in a process of its own. Made by `open_pool`.
 
     Args:
+        models: what can be asked for; the first is for those who name none.
         stall_s: how long a worker may be silent where it owes an answer.
     """
 
-    def __init__(self, workers_max: int, stall_s: float) -> None:
+    def __init__(self, models: Sequence[Model], workers_max: int, stall_s: float) -> None:
+        self.models = tuple(models)
         self.workers_max = workers_max
         self.running = 0
         """Recognitions now open."""
+        self.is_warm = False
+        """Whether all models have been loaded once."""
         self._stall_s = stall_s
-        self._zygote: Zygote | None = None
-        self._starting = trio.Lock()
+        self._nests = {model.id: _Nest(model) for model in models}
 
     @asynccontextmanager
     async def open(self, wish: wire.Wish) -> AsyncGenerator[Hearing]:
@@ -54,10 +60,13 @@ class Pool:
 
         Raises:
             EngineFull: `workers_max` are running.
-            EngineFault: no worker could be started.
+            EngineFault: no worker could be started, or there is no such model.
         """
         if self.running >= self.workers_max:
-            raise EngineFull(f"all {self.workers_max} recognisers are busy; try again later")
+            raise EngineFull(
+                f"all {self.workers_max} recognisers of the local engine are busy ({self.running} streams);"
+                " try again later or raise providers.local.workers_max"
+            )
         self.running += 1
         try:
             hearing = await self._start(wish)
@@ -69,20 +78,25 @@ class Pool:
             self.running -= 1
 
     async def warm(self) -> None:
-        """Have the model loaded, starting the zygote anew if it has died.
+        """Have all models loaded, starting zygotes anew that have died.
 
         Raises:
-            EngineFault: it does not start.
+            EngineFault: one does not start.
         """
-        await self._living_zygote()
+        for nest in self._nests.values():
+            await nest.zygote()
+        self.is_warm = True
 
     async def aclose(self) -> None:
-        """End the zygote; recognitions must have been closed."""
-        if self._zygote is not None:
-            await self._zygote.aclose()
+        """End the zygotes; recognitions must have been closed."""
+        for nest in self._nests.values():
+            await nest.aclose()
 
     async def _start(self, wish: wire.Wish) -> Hearing:
-        zygote = await self._living_zygote()
+        nest = self._nests.get(wish.model or self.models[0].id)
+        if nest is None:
+            raise EngineFault(f"the local engine has no model of that name; it has {', '.join(self._nests)}")
+        zygote = await nest.zygote()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -100,32 +114,60 @@ class Pool:
             session.close()
             raise
 
-    async def _living_zygote(self) -> Zygote:
-        """The zygote; a new one when the last has died. Workers live on without the zygote they came from."""
+
+class _Nest:
+    """The zygote of one model."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._zygote: Zygote | None = None
+        self._starting = trio.Lock()
+
+    async def zygote(self) -> Zygote:
+        """The zygote; a new one when the last has died. Workers live on without the zygote they came from.
+
+        Raises:
+            EngineFault: it does not start.
+        """
         async with self._starting:
             if self._zygote is not None and self._zygote.is_alive:
                 return self._zygote
-            if self._zygote is not None:
-                await self._zygote.aclose()
-            self._zygote = await start_zygote()
+            await self.aclose()
+            self._zygote = await start_zygote(self._model)
             return self._zygote
+
+    async def aclose(self) -> None:
+        """End it."""
+        if self._zygote is not None:
+            await self._zygote.aclose()
 
 
 @asynccontextmanager
-async def open_pool(*, workers_max: int | None = None, stall_s: float = STALL_S) -> AsyncGenerator[Pool]:
-    """A pool whose model is loaded; owns its zygote process and ends it on the way out.
+async def open_pool(
+    *,
+    models: Sequence[Model] | None = None,
+    workers_max: int | None = None,
+    stall_s: float = STALL_S,
+    is_warm: bool = True,
+) -> AsyncGenerator[Pool]:
+    """A pool whose models are loaded; owns its zygote processes and ends them on the way out.
 
     Args:
+        models: None: the best that is installed.
         workers_max: None: as many as this machine decodes in real time.
+        is_warm: False: the caller has the models loaded with `warm`; recognitions wait for it.
 
     Raises:
-        EngineMissing: PocketSphinx is not installed.
-        EngineFault: the model cannot be loaded.
+        EngineMissing: what a model needs is not installed.
+        EngineFault: a model cannot be loaded.
     """
-    check_installed()
-    pool = Pool(workers_max_default() if workers_max is None else workers_max, stall_s)
+    served = [default_model("auto")] if models is None else models
+    for model in served:
+        check_installed(model)
+    pool = Pool(served, workers_max_default() if workers_max is None else workers_max, stall_s)
     try:
-        await pool.warm()
+        if is_warm:
+            await pool.warm()
         yield pool
     finally:
         await pool.aclose()

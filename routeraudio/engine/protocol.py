@@ -1,22 +1,31 @@
 """The engine's WebSocket protocol.
 
-    ws://127.0.0.1:7071/v1/recognise?sample_rate=16000&partials=true&endpointing_ms=500
+    ws://127.0.0.1:7071/v1/recognise?model=moonshine-tiny-en&language=en&sample_rate=16000&partials=true&punctuate=true
+        &endpointing_ms=500
 
-All parameters may be left out; these are their values then, except that partials are off. In: binary messages of
-16 kHz mono `pcm_s16le`, of any length, and as text
+All parameters may be left out: the model is the engine's first then, the language the model's own or the one it
+hears, partials are off, the others as above. In: binary messages of 16 kHz mono `pcm_s16le`, of any length, and
+as text
 
     {"type": "finalize"}    close the open utterance now
     {"type": "finish"}      no more audio: the last final, `done`, close 1000
 
 Out: text, one of the structs below. `partial` is the whole open utterance so far and replaces the one before it;
-`final` closes the utterance; none has empty text. Times are milliseconds on the connection's own audio timeline.
-`endpointing_ms` is the silence that closes an utterance, 0–10000; less than 210 means 210.
+`final` closes the utterance; none has empty text. Times are milliseconds on the connection's own audio timeline;
+`words` is null where nobody knows when they were said. `endpointing_ms` is the silence that closes an utterance,
+0–10000; less than 210 means 210.
 
     HTTP 400, 404   the request's parameters, its path
     close 1003      after an `error`: a message that is none of the above
-    close 1008      after an `error`: no message for two minutes
+    close 1008      after an `error`: no message for ten minutes
     close 1011      after an `error`: the recogniser died or hung
     close 1013      after an `error`: all recognisers are busy
+
+A connection that sends no audio for a minute gives its recogniser back and gets one again with the next audio.
+
+    ws://127.0.0.1:7071/v1/status
+
+sends one `status` and closes.
 
 Who sends faster than the engine decodes is slowed down by TCP; what is heard stays the same.
 """
@@ -30,6 +39,7 @@ from routeraudio.engine.endpointing import ENDPOINTING_MS_MAX, SAMPLE_RATE
 from routeraudio.engine.wire import Heard, HeardWord, Wish
 
 PATH: Final = "/v1/recognise"
+STATUS_PATH: Final = "/v1/status"
 
 ErrorCode = Literal["bad_message", "idle", "engine_failed", "engine_full"]
 
@@ -54,7 +64,7 @@ class Partial(msgspec.Struct, frozen=True, tag="partial"):
     text: str
     start_ms: int
     end_ms: int
-    words: tuple[HeardWord, ...]
+    words: tuple[HeardWord, ...] | None
 
 
 class FinalText(msgspec.Struct, frozen=True, tag="final"):
@@ -63,13 +73,25 @@ class FinalText(msgspec.Struct, frozen=True, tag="final"):
     text: str
     start_ms: int
     end_ms: int
-    words: tuple[HeardWord, ...]
+    words: tuple[HeardWord, ...] | None
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """Last message after `finish`."""
 
     audio_ms: int
+
+
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    """What an engine is doing."""
+
+    is_loaded: bool
+    """Whether its models are; until then recognitions wait."""
+    models: tuple[str, ...]
+    """The first is for those who name none."""
+    workers: int
+    """Recognisers in use."""
+    workers_max: int
 
 
 class Error(msgspec.Struct, frozen=True, tag="error"):
@@ -79,7 +101,7 @@ class Error(msgspec.Struct, frozen=True, tag="error"):
     message: str
 
 
-Answer = Ready | Partial | FinalText | Done | Error
+Answer = Ready | Partial | FinalText | Done | Status | Error
 
 
 class BadRequest(Exception):
@@ -101,7 +123,10 @@ class BadMessage(Exception):
 
 
 class _Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: str | None = None
+    language: str | None = None
     sample_rate: int = SAMPLE_RATE
+    punctuate: bool = True
     partials: bool = False
     endpointing_ms: Annotated[int, msgspec.Meta(ge=0, le=ENDPOINTING_MS_MAX)] = 500
 
@@ -122,7 +147,13 @@ def read_target(target: str) -> Wish:
     query = _read_query(parts.query)
     if query.sample_rate != SAMPLE_RATE:
         raise BadRequest(400, f"sample_rate must be {SAMPLE_RATE}")
-    return Wish(partials=query.partials, endpointing_ms=query.endpointing_ms)
+    return Wish(
+        model=query.model,
+        language=query.language,
+        punctuate=query.punctuate,
+        partials=query.partials,
+        endpointing_ms=query.endpointing_ms,
+    )
 
 
 def read_control(message: str) -> Finalize | Finish:
@@ -159,5 +190,8 @@ def _read_query(query: str) -> _Query:
     try:
         return msgspec.convert({name: values[0] for name, values in given.items()}, _Query, strict=False)
     except msgspec.ValidationError as error:
-        allowed = f"sample_rate={SAMPLE_RATE}, partials=true|false, endpointing_ms=0…{ENDPOINTING_MS_MAX}"
+        allowed = (
+            f"model, language, sample_rate={SAMPLE_RATE}, punctuate=true|false, partials=true|false, "
+            f"endpointing_ms=0…{ENDPOINTING_MS_MAX}"
+        )
         raise BadRequest(400, f"{error}; allowed: {allowed}") from None

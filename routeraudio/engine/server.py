@@ -7,6 +7,7 @@ what lies before them has been decoded.
 
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -16,8 +17,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from routeraudio.engine import protocol
 from routeraudio.engine.faults import EngineFault, EngineFull
-from routeraudio.engine.hearing import Hearing
+from routeraudio.engine.lease import Lease
+from routeraudio.engine.loading import Model
 from routeraudio.engine.pool import Pool, open_pool
+from routeraudio.engine.wire import Wish
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +31,10 @@ MESSAGE_BYTES_MAX: Final = 1_048_576
 """32 s of audio: far above any sensible pacing."""
 
 HANDSHAKE_S: Final = 5.0
-IDLE_S: Final = 120.0
-"""No message for this long frees the recogniser; the daemon's own sessions give up after 60 s."""
+REST_S: Final = 60.0
+"""No message for this long frees the recogniser; the next audio gets another one."""
+IDLE_S: Final = 600.0
+"""No message for this long ends the connection."""
 SEND_S: Final = 10.0
 """A client that does not read for this long is given up."""
 CLOSE_S: Final = 5.0
@@ -48,25 +53,25 @@ _GONE: Final = _Ending(1006)
 
 
 async def serve(
-    host: str,
-    port: int,
+    listeners: Sequence[trio.SocketListener],
     *,
+    models: Sequence[Model] | None = None,
     workers_max: int | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Pool] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Serve until cancelled; `started` tells the bound port. Owns the pool and the listening sockets.
+    """Serve until cancelled; `started` gives the pool once connections are accepted, which wait for the models.
+
+    Owns the listening sockets and the pool.
 
     Args:
-        host: a numeric address or name; with port 0 it must mean one address only.
+        models: None: the best that is installed.
         workers_max: recognitions at a time; None: as many as this machine decodes in real time.
 
     Raises:
-        EngineMissing: PocketSphinx is not installed.
-        EngineFault: the model cannot be loaded.
-        OSError: the address cannot be bound.
+        EngineMissing: what a model needs is not installed.
+        EngineFault: a model cannot be loaded.
     """
-    async with open_pool(workers_max=workers_max) as pool:
-        listeners = await trio.open_tcp_listeners(port, host=host)
+    async with open_pool(models=models, workers_max=workers_max, is_warm=False) as pool:
         for listener in listeners:
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
@@ -75,7 +80,11 @@ async def serve(
 
         async with trio.open_nursery() as nursery:
             await nursery.start(trio.serve_listeners, handle, listeners)
-            task_status.started(listeners[0].socket.getsockname()[1])
+            task_status.started(pool)
+            await pool.warm()
+            log.debug(
+                "engine_loaded", models=[model.id for model in pool.models], workers_max=pool.workers_max
+            )
             await trio.sleep_forever()
     raise AssertionError("sleep_forever returned")
 
@@ -105,8 +114,12 @@ async def _connection(pool: Pool, stream: trio.SocketStream) -> None:
 
 
 async def _session(pool: Pool, request: WebSocketRequest, id: str) -> None:
+    if request.path == protocol.STATUS_PATH:
+        await _tell_status(pool, request)
+        return
     try:
         wish = protocol.read_target(request.path)
+        _check(pool, wish)
     except protocol.BadRequest as error:
         with trio.move_on_after(SEND_S):
             await request.reject(
@@ -118,10 +131,8 @@ async def _session(pool: Pool, request: WebSocketRequest, id: str) -> None:
     with trio.fail_after(HANDSHAKE_S):
         websocket = await request.accept()
     try:
-        async with pool.open(wish) as hearing:
-            ending = await _Conversation(websocket, hearing).run(id)
-    except EngineFull as fault:
-        ending = _Ending(1013, protocol.Error("engine_full", str(fault)))
+        async with Lease(pool, wish) as lease:
+            ending = await _Conversation(websocket, lease).run(id)
     except EngineFault as fault:
         ending = _failed(fault)
     if ending.error is not None:
@@ -129,12 +140,28 @@ async def _session(pool: Pool, request: WebSocketRequest, id: str) -> None:
     await _close(websocket, ending)
 
 
+def _check(pool: Pool, wish: Wish) -> None:
+    """Raise `BadRequest` for a model that is not served here."""
+    names = [model.id for model in pool.models]
+    if wish.model is not None and wish.model not in names:
+        raise protocol.BadRequest(400, f"there is no such model; there are {', '.join(names)}")
+
+
+async def _tell_status(pool: Pool, request: WebSocketRequest) -> None:
+    with trio.fail_after(HANDSHAKE_S):
+        websocket = await request.accept()
+    names = tuple(model.id for model in pool.models)
+    status = protocol.Status(pool.is_warm, names, pool.running, pool.workers_max)
+    await _send(websocket, protocol.write(status))
+    await _close(websocket, _DONE)
+
+
 class _Conversation:
     """Both directions of one session; whoever notices its end first says how."""
 
-    def __init__(self, websocket: WebSocketConnection, hearing: Hearing) -> None:
+    def __init__(self, websocket: WebSocketConnection, lease: Lease) -> None:
         self._websocket = websocket
-        self._hearing = hearing
+        self._lease = lease
         self._scope = trio.CancelScope()
         self._ending: _Ending | None = None
         self._is_finishing = False
@@ -166,7 +193,10 @@ class _Conversation:
     async def _next(self) -> str | bytes | None:
         """The next message; None when there is none for too long. After `finish` the recogniser's own deadline
         ends the wait."""
-        with trio.move_on_after(float("inf") if self._is_finishing else IDLE_S):
+        with trio.move_on_after(float("inf") if self._is_finishing else REST_S):
+            return await self._websocket.get_message()
+        await self._lease.rest()
+        with trio.move_on_after(IDLE_S - REST_S):
             return await self._websocket.get_message()
         return None
 
@@ -174,20 +204,20 @@ class _Conversation:
         if self._is_finishing:
             raise protocol.BadMessage('nothing may follow {"type":"finish"}')
         if isinstance(message, bytes):
-            await self._hearing.send(message)
+            await self._lease.send(message)
         elif isinstance(protocol.read_control(message), protocol.Finalize):
-            await self._hearing.finalize()
+            await self._lease.finalize()
         else:
             self._is_finishing = True
-            await self._hearing.finish()
+            await self._lease.finish()
 
     async def _tell(self, id: str) -> None:
         """Recogniser to client."""
         try:
             await _send(self._websocket, protocol.write(protocol.Ready(id)))
-            async for heard in self._hearing:
+            async for heard in self._lease:
                 await _send(self._websocket, protocol.write_heard(heard))
-            await _send(self._websocket, protocol.write(protocol.Done(self._hearing.audio_ms)))
+            await _send(self._websocket, protocol.write(protocol.Done(self._lease.audio_ms)))
             self._end(_DONE)
         except (ConnectionClosed, trio.TooSlowError):
             self._end(_GONE)
@@ -216,6 +246,8 @@ async def _close(websocket: WebSocketConnection, ending: _Ending) -> None:
 
 
 def _failed(fault: EngineFault) -> _Ending:
+    if isinstance(fault, EngineFull):
+        return _Ending(1013, protocol.Error("engine_full", str(fault)))
     return _Ending(1011, protocol.Error("engine_failed", str(fault)))
 
 

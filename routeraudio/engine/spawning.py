@@ -5,10 +5,12 @@ import sys
 from subprocess import DEVNULL
 from typing import Final
 
+import msgspec
 import trio
 
 from routeraudio.engine import wire
 from routeraudio.engine.faults import EngineFault
+from routeraudio.engine.loading import Model
 
 START_S: Final = 30.0
 """For Python and the model; half a second on an idle machine."""
@@ -55,8 +57,8 @@ class Zygote:
                 await self._process.wait()
 
 
-async def start_zygote() -> Zygote:
-    """Start a zygote and wait until its model is loaded. Cancelling ends it.
+async def start_zygote(model: Model) -> Zygote:
+    """Start a zygote of this model and wait until its model is loaded. Cancelling ends it.
 
     Raises:
         EngineFault: it died or was not ready within `START_S`.
@@ -66,6 +68,7 @@ async def start_zygote() -> Zygote:
     control = trio.socket.from_stdlib_socket(ours)
     with theirs:
         command = [sys.executable, "-m", "routeraudio.engine.zygote", str(theirs.fileno())]
+        command.append(msgspec.json.encode(model).decode())
         process = await trio.lowlevel.open_process(
             command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()]
         )

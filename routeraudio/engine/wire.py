@@ -23,6 +23,12 @@ PACKET_BYTES_MAX: Final = 65_536
 class Wish(msgspec.Struct, frozen=True, kw_only=True, tag="wish"):
     """What one recognition is to do. Audio is 16 kHz mono `pcm_s16le`."""
 
+    model: str | None = None
+    """One of the engine's models; None: its first."""
+    language: str | None = None
+    """BCP-47; None: the model's own, or the one it hears."""
+    punctuate: bool = True
+    """False: lower case without punctuation."""
     partials: bool = False
     endpointing_ms: int = 500
     """Silence that closes an utterance; brought into 210–10000."""
@@ -32,6 +38,9 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
     """Some audio, of any length up to `AUDIO_BYTES_MAX`."""
 
     pcm: bytes
+    sent_s: float = 0.0
+    """`time.monotonic()` when it was sent, which all processes of a machine share: tells the worker how late it
+    is."""
 
 
 class Finalize(msgspec.Struct, frozen=True, tag="finalize"):
@@ -56,10 +65,11 @@ class Heard(msgspec.Struct, frozen=True, tag="heard"):
     kind: Literal["partial", "final"]
     text: str
     start_ms: int
-    """Where its first word begins."""
+    """Where its first word begins; where no words are known, where its utterance does."""
     end_ms: int
     """Where its last word ends."""
-    words: tuple[HeardWord, ...]
+    words: tuple[HeardWord, ...] | None
+    """None: nobody knows when they were said."""
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

@@ -6,33 +6,39 @@ It dies when its pool has gone (its socket ends), when one step takes absurdly l
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Final, assert_never
 
 from routeraudio.engine import wire
-from routeraudio.engine.recogniser import Decoders, Recogniser, new_detector
+from routeraudio.engine.loading import Loaded
+from routeraudio.engine.recogniser import Recogniser
 
 STEP_CPU_S: Final = 60.0
-"""Processor time one answer may take. The longest honest one, the second pass over 30 s, takes some 4 s; processor
+"""Processor time one answer may take. The longest honest one, 15 s of speech by Whisper, takes some 3 s; processor
 time does not count what a busy machine spends elsewhere."""
 
 NICENESS: Final = 10
 """Recognition gives way to the daemon, which must stay prompt for everybody."""
 
 
-def work(session: socket.socket, decoders: Decoders) -> None:
+def work(session: socket.socket, load: Callable[[], Loaded]) -> None:
     """Serve one recognition until `Finish` or until the pool closes.
+
+    Args:
+        load: gives the model, loaded before the fork or now.
 
     Raises:
         OSError: the pool has gone.
     """
     os.nice(NICENESS)
+    loaded = load()
     _say_hello(session)
     commands = _commands(session)
     wish = next(commands, None)
     if not isinstance(wish, wire.Wish):
         return
-    recogniser = Recogniser(decoders, new_detector(), wish)
+    recogniser = Recogniser(loaded.ear, loaded.detector(), wish)
     for command in commands:
         for answer in _watched(_step(recogniser, command)):
             session.send(wire.encode(answer))
@@ -52,8 +58,8 @@ def _commands(session: socket.socket) -> Iterator[wire.Command]:
 
 def _step(recogniser: Recogniser, command: wire.Command) -> Iterator[wire.Answer]:
     match command:
-        case wire.Audio(pcm):
-            yield from recogniser.push(pcm)
+        case wire.Audio(pcm, sent_s):
+            yield from recogniser.push(pcm, monotonic() - sent_s)
         case wire.Finalize():
             yield from recogniser.finalize()
         case wire.Finish():

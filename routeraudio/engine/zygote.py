@@ -1,11 +1,11 @@
-"""The process that loads the model once and forks a worker per recognition: `python -m routeraudio.engine.zygote FD`.
+"""The process that loads the model once and forks a worker per recognition: `python -m routeraudio.engine.zygote
+FD MODEL`.
 
-Forking is safe here and nowhere else: this process has one thread, no event loop and no library that keeps threads.
-Measured: a worker answers 5 ms after it was asked for and costs 25 MiB of its own, 45 with partials; a process that
-loads the model itself takes 500 ms and 200 MiB.
+Forking is safe here and nowhere else: this process has one thread, no event loop and no library that keeps threads. A
+library that does keep some is loaded by each worker for itself, behind the fork.
 
-FD is a sequenced-packet socket. It says `READY` once, takes `FORK` with one descriptor each, and ends the process when
-its other side closes.
+MODEL is a `loading.Model` in JSON. FD is a sequenced-packet socket. It says `READY` once, takes `FORK` with one
+descriptor each, and ends the process when its other side closes.
 """
 
 import gc
@@ -15,13 +15,18 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
 
 from routeraudio.engine import wire
-from routeraudio.engine.recogniser import Decoders, new_decoders
+from routeraudio.engine.faults import EngineFault
+from routeraudio.engine.loading import Loaded, Model, is_forkable, load
 from routeraudio.engine.worker import work
 
 
-def main(control: socket.socket) -> None:
+def main(control: socket.socket, model: Model) -> None:
     """Serve `control` until its other side closes."""
     # A core file would hold what somebody said.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -29,7 +34,10 @@ def main(control: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The kernel buries dead workers; their pools see their sockets end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    decoders = new_decoders()
+    give = partial(load, model)
+    if is_forkable(model):
+        loaded = give()
+        give = partial(_same, loaded)
     # What exists now is never collected: its pages stay shared with the workers.
     gc.freeze()
     control.send(wire.READY)
@@ -38,10 +46,14 @@ def main(control: socket.socket) -> None:
         if not descriptors:
             return
         with socket.socket(fileno=descriptors[0]) as session:
-            _fork(control, session, decoders)
+            _fork(control, session, give)
 
 
-def _fork(control: socket.socket, session: socket.socket, decoders: Decoders) -> None:
+def _same(loaded: Loaded) -> Loaded:
+    return loaded
+
+
+def _fork(control: socket.socket, session: socket.socket, give: Callable[[], Loaded]) -> None:
     try:
         pid = os.fork()
     except OSError as error:
@@ -50,13 +62,13 @@ def _fork(control: socket.socket, session: socket.socket, decoders: Decoders) ->
         return
     if pid == 0:
         control.close()
-        os._exit(_run(session, decoders))
+        os._exit(_run(session, give))
 
 
-def _run(session: socket.socket, decoders: Decoders) -> int:
+def _run(session: socket.socket, give: Callable[[], Loaded]) -> int:
     """The worker's whole life; nothing may escape into the zygote's own loop."""
     try:
-        work(session, decoders)
+        work(session, give)
     except ConnectionError:
         return 0
     except BaseException as error:  # noqa: BLE001  (a fork must end here, whatever happened)
@@ -68,4 +80,10 @@ def _run(session: socket.socket, decoders: Decoders) -> int:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        main(
+            socket.socket(fileno=int(sys.argv[1])),
+            msgspec.json.decode(sys.argv[2], type=Model),
+        )
+    except EngineFault as fault:
+        raise SystemExit(f"routeraudio engine: {fault}") from None

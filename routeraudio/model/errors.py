@@ -74,9 +74,14 @@ class UpstreamFault(Fault):
     """
 
     def __init__(
-        self, message: str, *, code: ErrorCode = "provider_error", is_retryable: bool = False
+        self,
+        message: str,
+        *,
+        code: ErrorCode = "provider_error",
+        close_code: CloseCode = CloseCode.PROVIDER,
+        is_retryable: bool = False,
     ) -> None:
-        super().__init__(message, code=code, close_code=CloseCode.PROVIDER)
+        super().__init__(message, code=code, close_code=close_code)
         self.is_retryable = is_retryable
 
 

@@ -1,8 +1,8 @@
 """Log lines on their way to standard error, without ever waiting for whoever reads them.
 
-A pipe that nobody reads is full after 64 KiB, and a write to it stands still: in the event loop's thread that would be
-the end of every session. So a thread of its own writes; lines wait for it up to a bound, and beyond that are dropped and
-counted. The next line that finds room says how many.
+A pipe that nobody reads is full after 64 KiB, and a write to it blocks: in the event loop's thread that would stop every
+session. So a thread of its own writes; lines wait for it up to a bound, and beyond that are dropped and counted. The
+next line that finds room says how many.
 """
 
 import threading

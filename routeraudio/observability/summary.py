@@ -20,7 +20,9 @@ class Summary:
         self._since_s: dict[str, float] = {}
         self._lines: dict[str, int] = {}
 
-    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
         """Let an event through, or count it."""
         name = event["event"]
         if name not in EVENTS:

@@ -99,9 +99,23 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
         return row is not None and speaks(row, language)
 
 
-@cache
+_INSTALLED: Final[dict[str, Models]] = {}
+"""Instead of the file: what this machine has."""
+
+
+def install(models: Models) -> None:
+    """From now on these are the provider's models: the local engine's depend on what is installed and configured."""
+    _INSTALLED[models.provider] = models
+
+
 def load(provider: str) -> Models:
-    """The provider's models; the file is read once per process."""
+    """The provider's models."""
+    return _INSTALLED.get(provider) or packaged(provider)
+
+
+@cache
+def packaged(provider: str) -> Models:
+    """The provider's models as its file has them; read once per process."""
     return msgspec.json.decode(_folders().joinpath(provider, "models.json").read_bytes(), type=Models)
 
 

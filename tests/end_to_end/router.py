@@ -19,7 +19,11 @@ from routeraudio.policy.limits import Limits
 
 AUDIO = Path(__file__).parent.parent / "assets" / "audio"
 CLIP = AUDIO / "goforward.wav"
-WORDS = "go forward ten meters"
+WORDS = "Go forward ten meters."
+"""What the local engine hears in the clip."""
+
+BARE_WORDS = "go forward ten meters"
+"""The same from an emulator, which writes by its vendor's rules."""
 PATIENCE_S = 60.0
 """Ends a test that hangs. No test measures time."""
 

@@ -8,7 +8,7 @@ import pytest
 from routeraudio.engine.pool import Pool
 from routeraudio.providers.catalog import PROVIDERS
 
-from .router import CLIP, WORDS, open_router, run_python
+from .router import BARE_WORDS, CLIP, open_router, run_python
 
 ROOT = Path(__file__).parent.parent.parent
 RAW = {"encoding": "pcm_s16le", "sample_rate": 16000}
@@ -20,7 +20,7 @@ async def test_published_client(provider: str, pool: Pool) -> None:
     async with open_router(pool=pool, spawn=True) as router:
         url = router.url(provider=provider, **RAW)
         printed = await run_python(str(Path(__file__).with_name("getting_started.py")), url, str(CLIP))
-    assert bare(printed) == WORDS
+    assert bare(printed) == BARE_WORDS
 
 
 @pytest.mark.parametrize("provider", ["local", "deepgram"])
@@ -37,7 +37,7 @@ async def test_readme_example(provider: str, pool: Pool, tmp_path: Path) -> None
         printed = await run_python(str(program), str(CLIP))
     start_time, _, text = printed.partition(" ")
     assert 0.2 < float(start_time) < 0.8
-    assert bare(text) == WORDS
+    assert bare(text) == BARE_WORDS
 
 
 def test_readme_commands() -> None:

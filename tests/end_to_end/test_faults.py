@@ -9,7 +9,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected
 from routeraudio.engine.pool import Pool
 from routeraudio.policy.limits import Limits
 
-from .router import CLIP, WORDS, Router, open_router, rest
+from .router import BARE_WORDS, CLIP, Router, open_router, rest
 
 RAW = {"provider": "deepgram", "encoding": "pcm_s16le", "sample_rate": 16000}
 END = '{"type":"end_of_stream"}'
@@ -57,7 +57,7 @@ async def test_finals_survive_a_fall(pool: Pool) -> None:
     assert closed == 4040
     kinds = [message["type"] for message in messages]
     assert kinds == ["transcript", "turn_end", "error"]
-    assert messages[0]["transcript"].lower().rstrip(".") == WORDS
+    assert messages[0]["transcript"].lower().rstrip(".") == BARE_WORDS
 
 
 async def test_wrong_parameters_are_all_named() -> None:

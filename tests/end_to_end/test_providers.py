@@ -20,7 +20,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.providers.catalog import PROVIDERS
 
-from .router import CLIP, PATIENCE_S, WORDS, client_of, rest
+from .router import BARE_WORDS, CLIP, PATIENCE_S, client_of, rest
 
 AT_ONCE = 3
 """Recognitions that a small machine keeps up with."""
@@ -89,7 +89,7 @@ def wrong(provider: str, told: list[dict[str, Any]], code: int) -> str:
     times = [final["start_time"] for final in finals]
     if errors or code != 1000:
         return f"{code} {errors}"
-    if text != f"{WORDS} {WORDS}":
+    if text != f"{BARE_WORDS} {BARE_WORDS}":
         return f"heard {text!r}"
     if {message["provider"] for message in told} != {provider}:
         return "says it is somebody else"

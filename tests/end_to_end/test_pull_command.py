@@ -10,7 +10,7 @@ import trio
 from routeraudio.engine.pool import Pool
 from tests.pull.sources import Page, Web, live, serving, wav
 
-from .router import PATIENCE_S, WORDS, Router, open_router
+from .router import BARE_WORDS, PATIENCE_S, Router, open_router
 
 
 async def pull(router: Router, source: str, *more: str) -> tuple[int, str, str]:
@@ -37,7 +37,7 @@ async def test_words(pool: Pool) -> None:
     assert (code, err) == (0, "")
     finals = [json.loads(line) for line in out.splitlines()]
     words = [one["transcript"].lower().rstrip(".") for one in finals if one["type"] == "transcript"]
-    assert words == [WORDS]
+    assert words == [BARE_WORDS]
 
 
 async def test_exit_codes() -> None:

@@ -14,7 +14,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.emulators.kit.server import Emulator
 from routeraudio.engine.pool import Pool
 
-from .router import CLIP, PATIENCE_S, WORDS, client_of, rest
+from .router import BARE_WORDS, CLIP, PATIENCE_S, client_of, rest
 
 SESSION_S = 6.0
 ROUNDS = 3
@@ -43,7 +43,7 @@ async def test_connections_that_end_by_the_clock_are_one_session(pool: Pool) -> 
     told = [json.loads(message) for message in messages]
     finals = [message for message in told if message["type"] == "transcript"]
     text = " ".join(re.findall(r"[a-z']+", " ".join(final["transcript"] for final in finals).lower()))
-    assert text == " ".join([WORDS] * ROUNDS)
+    assert text == " ".join([BARE_WORDS] * ROUNDS)
     assert code == 1000
     assert told[-1]["seconds_lost"] == 0
     assert told[-1]["upstream_connections"] == len(emulator.connections) >= ROUNDS

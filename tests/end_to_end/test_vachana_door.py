@@ -24,7 +24,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import open_pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
-from .router import AUDIO, PATIENCE_S, WORDS, rest, run_python
+from .router import AUDIO, BARE_WORDS, PATIENCE_S, WORDS, rest, run_python
 
 pytestmark = pytest.mark.sdk
 
@@ -126,7 +126,7 @@ async def test_three_utterances_are_three_segments_at_any_speed(
     for told in (slow, fast):
         assert [index for _, index, _ in told] == ["0", "1", "2"]
         first, second, third = (text for _, _, text in told)
-        assert (first, third) == (WORDS, WORDS)
+        assert (first, third) == (BARE_WORDS, BARE_WORDS)
         assert second.startswith(THIRD_WORDS)
 
 
@@ -169,7 +169,7 @@ async def test_numbers_in_digits(tmp_path: Path) -> None:
     greeting, _, transcript = report["messages"]
     assert greeting["request_id"] == "req-1"
     assert greeting["config"]["format"] == "transcribe"
-    assert transcript["text"] == "go forward 10 meters"
+    assert transcript["text"] == "Go forward 10 meters."
 
 
 async def test_end_of_stream() -> None:

@@ -16,12 +16,14 @@ Say = Callable[[Hearing, Iterable[bytes]], Awaitable[list[Heard]]]
 
 
 @asynccontextmanager
-async def dialled(port: int, query: str = "") -> AsyncGenerator[WebSocketConnection]:
+async def dialled(
+    port: int, query: str = "", *, path: str = "/v1/recognise"
+) -> AsyncGenerator[WebSocketConnection]:
     """An open connection; owns its socket and its tasks."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream, trio.open_nursery() as nursery:
         with trio.fail_after(60):
-            websocket = await wrap_client_stream(nursery, stream, "127.0.0.1", f"/v1/recognise{query}")
+            websocket = await wrap_client_stream(nursery, stream, "127.0.0.1", f"{path}{query}")
         yield websocket
         nursery.cancel_scope.cancel()
 

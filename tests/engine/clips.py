@@ -15,7 +15,8 @@ REFERENCES = {
     "austen-0930": "he might even have been made amiable himself",
 }
 
-GO = "go forward ten meters"
+GO = "Go forward ten meters."
+"""What the default model makes of the clip `goforward`."""
 
 MS_BYTES = 32
 """16 kHz, 16 bit, mono."""
@@ -43,11 +44,17 @@ def split(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         position += size
 
 
+def normalised(text: str) -> list[str]:
+    """The words, case and punctuation aside, and one way to write a title."""
+    bare = (word.strip(".,?!;:\"'").lower() for word in text.replace("-", " ").split())
+    return [{"mr": "mister"}.get(word, word) for word in bare if word]
+
+
 def word_errors(reference: str, heard: str) -> int:
     """Substitutions, deletions and insertions (Levenshtein over words)."""
-    words = heard.split()
+    words = normalised(heard)
     row = list(range(len(words) + 1))
-    for number, wanted in enumerate(reference.split(), 1):
+    for number, wanted in enumerate(normalised(reference), 1):
         corner, row[0] = row[0], number
         for column, word in enumerate(words, 1):
             best = min(row[column] + 1, row[column - 1] + 1, corner + (wanted != word))

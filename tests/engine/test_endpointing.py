@@ -9,6 +9,7 @@ from routeraudio.engine.endpointing import (
     FRAME_MS,
     LEAD_FRAMES,
     ONSET_SPEECH_FRAMES,
+    SEGMENT_MS_LONG,
     SEGMENT_MS_MAX,
     TAIL_FRAMES,
     Endpointer,
@@ -53,10 +54,10 @@ def test_an_utterance_has_a_lead_and_a_tail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpointing_ms", "frames"), [(0, 7), (210, 7), (211, 8), (500, 17), (10_000, 334), (99_999, 334)]
+    ("endpointing_ms", "frames"), [(0, 7), (210, 7), (224, 7), (225, 8), (500, 16), (7000, 219)]
 )
 def test_patience(endpointing_ms: int, frames: int) -> None:
-    """The silence that closes is the one asked for, in whole frames, within 210 ms to 10 s."""
+    """The silence that closes is the one asked for, in whole frames, and at least 210 ms."""
     endpointer = Endpointer(is_speech, endpointing_ms)
     for _ in range(20):
         endpointer.feed(SPEECH)
@@ -70,17 +71,34 @@ def test_a_short_pause_does_not_close() -> None:
     assert len(segments(frames, endpointing_ms=300)) == 1
 
 
-def test_endless_speech_is_cut() -> None:
-    """No utterance is longer than 30 s, and none of its audio is lost at the cut."""
-    cut = segments([SPEECH] * (2 * SEGMENT_MS_MAX // FRAME_MS + 20))
-    assert [len(segment.pcm) // 32 for segment in cut] == [SEGMENT_MS_MAX, SEGMENT_MS_MAX]
-    assert [segment.start_ms for segment in cut] == [0, SEGMENT_MS_MAX]
+def loud(level: int) -> bytes:
+    """A frame of speech as loud as this."""
+    return b"\x01" + bytes([level]) * (FRAME_BYTES - 1)
+
+
+def test_endless_speech_is_cut_where_it_is_quietest() -> None:
+    """No utterance is longer than 15 s; it is cut in its quietest 100 ms after 8 s, and every sample is kept once."""
+    spoken = [loud(9)] * (SEGMENT_MS_LONG // FRAME_MS + 40) + [loud(1)] * 3
+    frames = spoken + [loud(9)] * (SEGMENT_MS_MAX // FRAME_MS)
+    endpointer = Endpointer(is_speech, 300)
+    cut = [endpointer.take() for frame in frames if endpointer.feed(frame) is Mark.CLOSED]
+    cut.append(endpointer.take())
+    assert b"".join(segment.pcm for segment in cut) == b"".join(frames)
+    assert len(cut[0].pcm) == len(spoken) * FRAME_BYTES - 3 * FRAME_BYTES // 2
+    assert cut[1].start_ms == len(cut[0].pcm) // 32
+    assert all(len(segment.pcm) <= SEGMENT_MS_MAX * 32 + FRAME_BYTES for segment in cut)
 
 
 def test_a_long_utterance_closes_at_a_short_pause() -> None:
-    """After 20 s the shortest silence closes, so that the cut at 30 s seldom falls inside a word."""
-    frames = [SPEECH] * 700 + [QUIET] * 7
+    """After 8 s the shortest silence closes, so that the cut at 15 s seldom falls inside a word."""
+    frames = [SPEECH] * (SEGMENT_MS_LONG // FRAME_MS) + [QUIET] * 7
     assert len(segments(frames, endpointing_ms=10_000)) == 1
+
+
+def test_patience_never_grows() -> None:
+    """A long utterance does not wait longer than a short one."""
+    frames = [SPEECH] * (SEGMENT_MS_LONG // FRAME_MS) + [QUIET] * 7
+    assert len(segments(frames, endpointing_ms=0)) == 1
 
 
 def test_take_in_the_middle_continues_behind_it() -> None:

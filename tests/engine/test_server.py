@@ -9,22 +9,27 @@ from trio_websocket import ConnectionRejected
 
 from routeraudio.engine import protocol
 from routeraudio.engine import server as module
+from routeraudio.engine.pool import Pool
 from routeraudio.engine.server import serve
 
 from .client import dialled, receive, rest
-from .clips import GO, MS_BYTES, pcm, silence, split
+from .clips import GO, MS_BYTES, normalised, pcm, silence, split
+from .processes import until
 
 
 @pytest.fixture
 async def port(nursery: trio.Nursery) -> AsyncIterator[int]:
     """A running engine with room for two."""
-    port: int = await nursery.start(_serve, 2)
-    yield port
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    await nursery.start(_serve, listeners, 2)
+    yield listeners[0].socket.getsockname()[1]
     nursery.cancel_scope.cancel()
 
 
-async def _serve(workers_max: int, *, task_status: trio.TaskStatus[int]) -> None:
-    await serve("127.0.0.1", 0, workers_max=workers_max, task_status=task_status)
+async def _serve(
+    listeners: list[trio.SocketListener], workers_max: int, *, task_status: trio.TaskStatus[Pool]
+) -> None:
+    await serve(listeners, workers_max=workers_max, task_status=task_status)
 
 
 async def test_a_conversation(port: int) -> None:
@@ -54,7 +59,7 @@ async def test_finalize(port: int) -> None:
         await websocket.send_message('{"type":"finalize"}')
         assert (await receive(websocket))["type"] == "ready"
         final = await receive(websocket)
-        assert (final["type"], final["text"]) == ("final", GO)
+        assert (final["type"], normalised(final["text"])) == ("final", normalised(GO))
 
 
 async def test_silence(port: int) -> None:
@@ -78,7 +83,7 @@ async def test_silence(port: int) -> None:
         ("/v1/recognise?endpointing_ms=10001", 400, "10000"),
         ("/v1/recognise?endpointing_ms=-1", 400, "10000"),
         ("/v1/recognise?partials=true&partials=true", 400, "twice"),
-        ("/v1/recognise?language=en", 400, "language"),
+        ("/v1/recognise?lang=en", 400, "language"),
         ("/v1/recognise?nonsense", 400, "name=value"),
         ("/v1/recognise?" + "&".join(f"a{n}=1" for n in range(99)), 400, "name=value"),
     ],
@@ -176,12 +181,74 @@ async def test_a_killed_worker_is_an_error_of_one_session(port: int) -> None:
 
 
 async def test_an_idle_client_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends nothing for long gives the recogniser back, with 1008."""
+    """Who sends nothing for very long is let go, with 1008."""
+    monkeypatch.setattr(module, "REST_S", 0.1)
     monkeypatch.setattr(module, "IDLE_S", 0.2)
     async with dialled(port) as websocket:
         messages, code = await rest(websocket)
     assert messages[-1]["code"] == "idle"
     assert code == 1008
+
+
+async def test_a_silent_client_lends_its_recogniser(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends no audio gives the recogniser back and gets one again, on the same timeline."""
+    monkeypatch.setattr(module, "REST_S", 0.2)
+    (zygote,) = await _zygotes()
+    async with dialled(port) as websocket:
+        assert (await receive(websocket))["type"] == "ready"
+        for _ in range(2):
+            await websocket.send_message(pcm("goforward"))
+            await until(lambda: bool(zygote.children()))
+            assert (await receive(websocket))["text"] == GO
+            await until(lambda: not zygote.children())
+        await websocket.send_message(pcm("goforward"))
+        await websocket.send_message('{"type":"finish"}')
+        (final, done), code = await rest(websocket)
+    spoken_ms = len(pcm("goforward")) // MS_BYTES
+    assert final["text"] == GO
+    assert final["start_ms"] > 2 * spoken_ms
+    assert final["words"][0]["start_ms"] == final["start_ms"]
+    assert done == {"type": "done", "audio_ms": len(pcm("goforward")) * 3 // MS_BYTES}
+    assert code == 1000
+
+
+async def _zygotes() -> list[psutil.Process]:
+    """The processes that a server has started, once it has."""
+    await until(lambda: bool(psutil.Process().children()))
+    return psutil.Process().children()
+
+
+async def test_status(port: int) -> None:
+    """An engine tells what it serves and how much of it is in use."""
+    async with dialled(port) as other:
+        assert (await receive(other))["type"] == "ready"
+        async with dialled(port, path="/v1/status") as websocket:
+            (status,), code = await rest(websocket)
+    assert status == {
+        "type": "status",
+        "is_loaded": True,
+        "models": ["moonshine-tiny-en"],
+        "workers": 1,
+        "workers_max": 2,
+    }
+    assert code == 1000
+
+
+async def test_a_model_by_its_name(port: int) -> None:
+    """The model can be named; another one is refused with the names that there are."""
+    async with dialled(port, "?model=moonshine-tiny-en&language=en&punctuate=false") as websocket:
+        await websocket.send_message(pcm("goforward"))
+        await websocket.send_message('{"type":"finish"}')
+        (_, final, _), _ = await rest(websocket)
+        assert final["text"] == "go forward ten meters"
+    rejected: list[ConnectionRejected] = []
+    try:
+        async with dialled(port, "?model=other"):
+            pass
+    except* ConnectionRejected as group:
+        rejected += group.exceptions  # type: ignore[arg-type]
+    assert [each.status_code for each in rejected] == [400]
+    assert b"moonshine-tiny-en" in (rejected[0].body or b"")
 
 
 HANDSHAKE = (

@@ -10,6 +10,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import trio
 
+from routeraudio.engine import loading
 from routeraudio.engine import supervise as module
 from routeraudio.engine.faults import EngineFault, EngineMissing
 from routeraudio.engine.supervise import supervise
@@ -66,23 +67,45 @@ async def test_an_engine_that_ignores_sigterm_is_killed(monkeypatch: pytest.Monk
     await until(lambda: all(map(is_gone, family)))
 
 
-async def test_a_first_start_that_fails_is_told() -> None:
+async def test_a_hung_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is stopped is noticed, its sessions are told, and another one serves at its port."""
+    monkeypatch.setattr(module, "SILENT_S", 2.0)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(_supervise, 0)
+        assert await hear(port) == GO
+        (first,) = psutil.Process().children()
+        with trio.fail_after(30):
+            async with dialled(port) as websocket:
+                await websocket.send_message(pcm("goforward"))
+                first.suspend()
+                _, code = await rest(websocket)
+        assert code != 1000
+        await until(lambda: is_gone(first))
+        assert await hear(port) == GO
+        nursery.cancel_scope.cancel()
+
+
+async def test_connections_wait_for_the_engine() -> None:
+    """The port is known before the engine has started, and who comes then is served when it has."""
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(_supervise, 0)
+        assert await hear(port) == GO
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_address_that_is_taken_is_told() -> None:
     """An engine that cannot start at all is an error, not an endless loop."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     taken = listeners[0].socket.getsockname()[1]
-    with pytest.raises(EngineFault, match="before it was ready"), trio.fail_after(60):
+    with pytest.raises(EngineFault, match="cannot listen"), trio.fail_after(60):
         await supervise(host="127.0.0.1", port=taken, workers_max=1)
     for listener in listeners:
         await listener.aclose()
 
 
-async def test_without_pocketsphinx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_nothing_is_installed_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the extra is missing nothing is started."""
-
-    def missing() -> None:
-        raise EngineMissing
-
-    monkeypatch.setattr(module, "check_installed", missing)
+    monkeypatch.setattr(loading, "is_installed", lambda _: False)
     with pytest.raises(EngineMissing):
         await supervise(host="127.0.0.1", port=0)
 
@@ -109,8 +132,8 @@ async def test_the_engine_ends_with_its_supervisor() -> None:
         said = b""
         while not said.endswith(b"up\n"):
             said += await parent.stdout.receive_some(4096)
+    await until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 2)
     family = psutil.Process(parent.pid).children(recursive=True)
-    assert len(family) == 2
     parent.kill()
     await parent.wait()
     await parent.stdout.aclose()

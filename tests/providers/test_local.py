@@ -60,8 +60,12 @@ def failed(events: object) -> UpstreamFault:
     [
         ({}, "sample_rate=16000&partials=true&endpointing_ms=500"),
         (
-            {"partial_results": False, "endpointing_ms": 0},
-            "sample_rate=16000&partials=false&endpointing_ms=0",
+            {"partial_results": False, "endpointing_ms": 0, "language": "auto", "punctuate": False},
+            "sample_rate=16000&punctuate=false&partials=false&endpointing_ms=0",
+        ),
+        (
+            {"model": "pocketsphinx-en-us", "language": "en-AU"},
+            "model=pocketsphinx-en-us&sample_rate=16000&partials=true&endpointing_ms=500",
         ),
     ],
 )
@@ -133,8 +137,17 @@ def test_unwanted_and_empty_text_is_no_event() -> None:
 def test_errors(code: str, is_retryable: bool) -> None:
     """An error of the engine ends the connection, with its words and whether it is worth trying again."""
     fault = failed(finishing().received(f'{{"type":"error","code":"{code}","message":"so\\nit is"}}'))
-    assert fault.message == "the local engine reported an error: so it is"
+    assert fault.message == (
+        "so it is" if code == "engine_full" else "the local engine reported an error: so it is"
+    )
+    assert fault.close_code == (1013 if code == "engine_full" else 4040)
     assert fault.is_retryable is is_retryable
+
+
+def test_words_that_nobody_timed() -> None:
+    """Text whose words have no times is told without words."""
+    message = FINAL[: FINAL.index('"words"')] + '"words":null}'
+    assert finishing().received(message) == (Final("go forward", 460, 1170, None),)
 
 
 @pytest.mark.parametrize("message", ['{"type":"mood"}', '{"type":"mood","value":[1]}'])
@@ -175,7 +188,7 @@ def test_no_keepalive() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "EN", "en-US", "en-gb", "auto", "multi"])
-@pytest.mark.parametrize("model", [None, "pocketsphinx-en-us"])
+@pytest.mark.parametrize("model", [None, "moonshine-tiny-en"])
 def test_what_it_takes(language: str, model: str | None) -> None:
     """English in any spelling, with or without the model's name; diarization is left out, not refused."""
     ENTRY.check(msgspec.structs.replace(OPTIONS, language=language, model=model, diarize=True))
@@ -203,7 +216,7 @@ def test_other_languages(language: str, named: str) -> None:
 @pytest.mark.parametrize("model", ["nova-3", ""])
 def test_other_models(model: str) -> None:
     """Any other model is refused, naming the one there is."""
-    with pytest.raises(ClientFault, match="pocketsphinx-en-us") as caught:
+    with pytest.raises(ClientFault, match="moonshine-tiny-en") as caught:
         ENTRY.check(msgspec.structs.replace(OPTIONS, model=model))
     assert caught.value.code == "invalid_parameter"
     assert caught.value.parameter == "model"

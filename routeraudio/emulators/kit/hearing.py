@@ -60,8 +60,11 @@ class EngineHear:
         self._pool = pool
 
     def open(self, *, endpointing_ms: int, partials: bool) -> AbstractAsyncContextManager[Hearing]:
-        """See `Hear.open`; the engine brings ``endpointing_ms`` into its own bounds."""
-        return self._open(Wish(partials=partials, endpointing_ms=endpointing_ms))
+        """See `Hear.open`; the engine brings ``endpointing_ms`` into its own bounds.
+
+        Words come bare: each vendor cases and punctuates them by its own rules.
+        """
+        return self._open(Wish(punctuate=False, partials=partials, endpointing_ms=endpointing_ms))
 
     @asynccontextmanager
     async def _open(self, wish: Wish) -> AsyncIterator[Hearing]:
@@ -83,5 +86,5 @@ class _EngineHearing:
 
     async def __anext__(self) -> Heard:
         heard = await anext(self._hearing)
-        words = tuple(HeardWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
+        words = tuple(HeardWord(word.text, word.start_ms, word.end_ms) for word in heard.words or ())
         return Heard(heard.kind, heard.text, heard.start_ms, heard.end_ms, words)

@@ -1,12 +1,13 @@
-"""The local engine: PocketSphinx behind a protocol of our own, on this machine, without key or network.
+"""The local engine: a recogniser behind a protocol of our own, on this machine, without key or network.
 
 Protocol: the docstring of `routeraudio.engine.protocol`, which this file deliberately does not import: the engine is
 another process and may be another version.
 
 What is odd about it:
 
-- It takes 16 kHz mono PCM only and speaks English only.
-- Text is lower case without punctuation, whatever `punctuate` says; there are no speakers, whatever `diarize` says.
+- It takes 16 kHz mono PCM only. What it speaks depends on its models: English, where nothing else is configured.
+- There are no speakers, whatever `diarize` says, and no confidence: it has none worth telling.
+- Words may be null: then nobody knows when they were said.
 - `endpointing_ms` below 210 means 210.
 - It sends no final without words: silence and noise give nothing.
 - It reads as fast as it decodes, so a burst fills the socket and pings wait behind the audio.

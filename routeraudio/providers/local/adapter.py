@@ -6,6 +6,7 @@ from typing import Final, assert_never
 import msgspec
 
 from routeraudio.model.audio import PCM_16K_MONO
+from routeraudio.model.errors import CloseCode, UpstreamFault
 from routeraudio.model.events import Event, Usage
 from routeraudio.model.message import Message
 from routeraudio.providers import decoding
@@ -13,14 +14,15 @@ from routeraudio.providers.base import AdapterConfig, Dial
 from routeraudio.providers.base_adapter import Connection
 from routeraudio.providers.local.messages import Done, Error, Heard, Partial, Ready, Said
 from routeraudio.providers.local.messages import Final as FinalText
-from routeraudio.providers.local.request import TITLE, target
+from routeraudio.providers.local.request import TITLE, is_choice, punctuates, target
 from routeraudio.providers.timeline import Spoken
 from routeraudio.providers.transcript import Span
 
 FINALIZE: Final = '{"type":"finalize"}'
 FINISH: Final = '{"type":"finish"}'
 
-_ERRORS_RETRYABLE: Final = frozenset({"engine_full", "engine_failed"})
+FULL: Final = "engine_full"
+_ERRORS_RETRYABLE: Final = frozenset({FULL, "engine_failed"})
 """The others are about what we sent, and would come again."""
 
 
@@ -36,7 +38,10 @@ class Local(Connection[Said]):
     def dial(self) -> Dial:
         options = self._config.options
         parameters = (
+            *((("model", options.model),) if options.model is not None else ()),
+            *((("language", options.language),) if is_choice(options) else ()),
             ("sample_rate", str(PCM_16K_MONO.sample_rate)),
+            *((("punctuate", "false"),) if not options.punctuate and punctuates(options) else ()),
             ("partials", "true" if options.partial_results else "false"),
             ("endpointing_ms", str(options.endpointing_ms)),
         )
@@ -58,6 +63,15 @@ class Local(Connection[Said]):
                 return self._transcript.final(said.text, _spoken(said), _span_s(said))
             case Done(audio_ms):
                 return self._ended(Usage(audio_ms))
+            case Error(code, message) if code == FULL:
+                return self._fail(
+                    UpstreamFault(
+                        decoding.words(message, None),
+                        code="rate_limited",
+                        close_code=CloseCode.TRY_LATER,
+                        is_retryable=True,
+                    )
+                )
             case Error(code, message):
                 return self._fail(self._faults.reported(message, is_retryable=code in _ERRORS_RETRYABLE))
             case unread:
@@ -69,7 +83,7 @@ class Local(Connection[Said]):
 
 
 def _spoken(heard: Heard) -> list[Spoken]:
-    return [(word.text, word.start_ms / 1000, word.end_ms / 1000, None, None) for word in heard.words]
+    return [(word.text, word.start_ms / 1000, word.end_ms / 1000, None, None) for word in heard.words or ()]
 
 
 def _span_s(heard: Heard) -> Span:

@@ -17,7 +17,7 @@ class Heard(msgspec.Struct):
     text: str
     start_ms: int
     end_ms: int
-    words: list[Word]
+    words: list[Word] | None
 
 
 class Partial(Heard, tag="partial"):
