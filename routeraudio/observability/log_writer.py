@@ -1,6 +1,6 @@
 """Log lines on their way to standard error, without ever waiting for whoever reads them.
 
-A pipe that nobody reads is full after 64 KiB, and a write to it blocks: in the event loop's thread that would stop every
+A pipe that nobody reads is full after 64 KiB, and a write to it blocks: in the event loop's thread that stops every
 session. So a thread of its own writes; lines wait for it up to a bound, and beyond that are dropped and counted. The
 next line that finds room says how many.
 """
