@@ -274,6 +274,12 @@ async def client(
         yield opened
 
 
+async def whole_refusal(port: int) -> int:
+    """A client that is let in only to be told that its key is none; the close code."""
+    async with client(port, headers={"x-api-key": "router_unknown"}) as caller:
+        return (await caller.rest())[1]
+
+
 async def whole_session(port: int) -> None:
     """The proof that a daemon works: sound goes in, words come out, the close is clean."""
     async with client(port) as caller:
