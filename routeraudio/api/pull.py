@@ -42,7 +42,6 @@ from routeraudio.pull.record import Record, hidden
 from routeraudio.pull.registry import Registry
 from routeraudio.pull.reservation import Reservation
 from routeraudio.pull.sandbox.opening import PORTS
-from routeraudio.routes.prices import price_per_hour
 from routeraudio.routes.routes import Route
 from routeraudio.session.credit import Credit
 from routeraudio.session.observer import NullObserver, Observer
@@ -166,15 +165,8 @@ class PullApi:
         # A provider that is not to be reached here is told before a promise.
         route.adapter(options, principal.credential)
         callback_url = await self._checked(pull_request, principal)
-        config = self._config()
         task_id = str(uuid4())
-        price = price_per_hour(
-            route.entry.name,
-            options.model,
-            config.providers.get(route.entry.name),
-            is_own_key=principal.is_own_key,
-            is_gateway=True,
-        )
+        price = route.price_per_hour(principal, options.model, is_gateway=True)
         record = Record(
             task_id=task_id,
             account=principal.account,

@@ -23,7 +23,8 @@ from routeraudio.policy.access import (
     configured_key,
 )
 from routeraudio.policy.addresses import neighbourhood
-from routeraudio.policy.keys import PREFIX, Key, Terms, id_of, matches
+from routeraudio.policy.credentials import kind_of
+from routeraudio.policy.keys import Key, Terms, id_of, matches
 from routeraudio.policy.rates import Rates
 from routeraudio.policy.secrets import Secrets, parse
 from routeraudio.providers.base import Credential, Entry
@@ -144,14 +145,16 @@ class Authenticator:
             if text is not None:
                 check_characters(text)
         own_key = shown.provider_key
-        if own_key is not None and own_key.startswith(PREFIX):
+        if own_key is not None and kind_of(own_key) != "provider_key":
             raise unauthorized(
-                f"{PROVIDER_KEY_HEADER} takes a provider's own key; send a router key as x-api-key"
+                f"{PROVIDER_KEY_HEADER} takes a provider's own key; send a router key as x-api-key, a token as "
+                "jwt_token"
             )
-        if shown.key is not None and shown.key.startswith(PREFIX):
+        kind = None if shown.key is None else kind_of(shown.key)
+        if shown.key is not None and kind == "router_key":
             return Holder(await self._find(shown.key, address)), own_key
-        if shown.key is None and shown.token is not None:
-            return await self._of_token(shown.token), own_key
+        if (token := shown.key if kind == "token" else shown.token if kind is None else None) is not None:
+            return await self._of_token(token), own_key
         return None, shown.key or own_key
 
     async def admit(

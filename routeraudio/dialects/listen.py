@@ -138,6 +138,15 @@ def schema() -> dict[str, Any]:
     return msgspec.json.schema(Transcript | TurnEndMessage | ErrorMessage | SummaryMessage)
 
 
+UNKNOWN_CHARACTERS_MAX: Constant = 512
+"""A message of a type that nobody knows may be a newer client's; a longer one is audio in the wrong place."""
+
+ADVICE_MAX: Constant = 32
+
+_BASE64: Constant = re.compile(r"[A-Za-z0-9+/_-]{64}")
+"""48 bytes of anything: 1.5 ms of sound. No name or number in a message of ours is as long."""
+
+
 class Listen:
     """One client's side of a session."""
 
@@ -154,7 +163,7 @@ class Listen:
         if isinstance(message, bytes):
             return (message,)
         try:
-            control = CONTROLS.get(_decode_control(message).type)
+            kind = _decode_control(message).type
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             raise ClientFault(
                 'a text message must be a JSON object with a type, like {"type":"end_of_stream"}; '
@@ -162,7 +171,24 @@ class Listen:
                 code="audio_error",
                 close_code=CloseCode.UNSUPPORTED_DATA,
             ) from None
-        return () if control is None else (control,)
+        control = CONTROLS.get(kind)
+        if control is not None:
+            return (control,)
+        if len(message) > UNKNOWN_CHARACTERS_MAX or _BASE64.search(message) is not None:
+            raise ClientFault(
+                f"a text message of type {_shown(kind)} is none of this protocol's, and seems to hold audio; "
+                "send audio as binary messages, the samples themselves without JSON and base64",
+                code="audio_error",
+                close_code=CloseCode.UNSUPPORTED_DATA,
+            )
+        self._note_unknown(kind)
+        return ()
+
+    def _note_unknown(self, kind: str) -> None:
+        """A newer client's message, perhaps: named in the summary, with a bound."""
+        advice = f"messages of type {_shown(kind)} are unknown and had no effect"
+        if advice not in self._advice and len(self._advice) < ADVICE_MAX:
+            self._advice = (*self._advice, advice)
 
     def event(self, event: Event | DialectEvent) -> Sequence[Message]:
         """See `Dialect.event`."""
@@ -302,3 +328,8 @@ def _dialect(opening: Opening) -> Listen:
 ENTRY: Constant = DialectEntry(
     name="listen", paths=("/v1/listen",), parse=parse, dialect=_dialect, bad_request=bad_request
 )
+
+
+def _shown(kind: str) -> str:
+    """A client's word as an error may repeat it."""
+    return repr(kind) if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", kind) else "that"

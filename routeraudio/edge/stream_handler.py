@@ -193,9 +193,7 @@ class StreamHandler:
                 dialect=handshake.entry.name,
                 provider=options.provider,
                 model=handshake.model,
-                price_per_hour_usd=route.price_per_hour(
-                    handshake.model, is_own_key=principal.is_own_key, is_gateway=False
-                ),
+                price_per_hour_usd=route.price_per_hour(principal, handshake.model, is_gateway=False),
             ) as credit:
                 plan = Plan(
                     request_id=request_id,

@@ -324,7 +324,7 @@ class GatewayHandler:
             dialect="gateway",
             provider=call.provider,
             model=model,
-            price_per_hour_usd=route.price_per_hour(model, is_own_key=principal.is_own_key, is_gateway=True),
+            price_per_hour_usd=route.price_per_hour(principal, model, is_gateway=True),
         ) as credit:
             yield Plan(
                 request_id=call_.request_id,

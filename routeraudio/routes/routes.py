@@ -9,6 +9,7 @@ from pathlib import Path
 from routeraudio.config.schema import Config, Provider, credential
 from routeraudio.model.errors import ConfigFault, UpstreamFault
 from routeraudio.model.options import Options
+from routeraudio.policy.access import Principal
 from routeraudio.policy.limits import Limits
 from routeraudio.providers import models
 from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
@@ -52,10 +53,19 @@ class Route:
         secret = credential(self._settings) if self._settings else None
         return Credential(secret, is_clients_own=False) if secret else None
 
-    def price_per_hour(self, model: str | None, *, is_own_key: bool, is_gateway: bool) -> Decimal:
-        """What an hour of audio is charged at, in dollars."""
+    def price_per_hour(self, principal: Principal, model: str | None, *, is_gateway: bool) -> Decimal:
+        """What an hour of audio is charged at, in dollars.
+
+        Raises:
+            ClientFault: the key has a budget, and no price is known that it could be kept by.
+        """
         return price_per_hour(
-            self.entry.name, model, self._settings, is_own_key=is_own_key, is_gateway=is_gateway
+            self.entry.name,
+            model,
+            self._settings,
+            is_own_key=principal.is_own_key,
+            is_gateway=is_gateway,
+            is_bounded=principal.terms.budget is not None,
         )
 
     @property

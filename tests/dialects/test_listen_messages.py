@@ -31,6 +31,7 @@ from routeraudio.model.events import (
     Partial,
     Raw,
     Ready,
+    Summary,
     TurnEnd,
     Usage,
     Word,
@@ -38,9 +39,13 @@ from routeraudio.model.events import (
 from routeraudio.model.options import Options
 
 
-def listen(*, partial_results: bool = True, parse_json: bool = True) -> Listen:
+def listen(*, partial_results: bool = True, parse_json: bool = True, summary: bool = False) -> Listen:
     options = Options(
-        provider="deepgram", audio=PCM_16K_MONO, partial_results=partial_results, parse_json=parse_json
+        provider="deepgram",
+        audio=PCM_16K_MONO,
+        partial_results=partial_results,
+        parse_json=parse_json,
+        summary=summary,
     )
     return Listen(options, "request-1")
 
@@ -214,9 +219,9 @@ def test_all_controls_are_tested() -> None:
         '{"type":"end_of_stream "}',
         '{"type":"configure","options":{"language":"fr"}}',
         '{"type":"x","type":"y"}',
-        '{"type":"x","n":1e999,"i":' + "9" * 5000 + "}",
+        '{"type":"x","n":1e999,"i":' + "9" * 50 + "}",
         '{"type":"x","a":' + "[" * 50 + "]" * 50 + "}",
-        '{"type":"' + "x" * 60_000 + '"}',
+        '{"type":"' + "x" * 60 + '"}',
     ],
     ids=lambda text: text[:40],
 )
@@ -312,3 +317,43 @@ def test_refusals_do_not_quote(text: str) -> None:
         listen().received(text)
     assert "canary" not in "".join(traceback.format_exception(raised.value))
     assert "canary" not in repr(raised.value)
+
+
+AUDIO_IN_TEXT = [
+    '{"type":"audio","data":"' + "AAEC" * 20 + '"}',
+    '{"type":"input_audio_buffer.append","audio":"' + "UklGRiQAAABXQVZF" * 60 + '"}',
+    '{"type":"Audio","samples":[' + ",".join(["0.01"] * 200) + "]}",
+    '{"type":"' + "x" * 60_000 + '"}',
+    '{"type":"media","media":{"payload":"' + "__--" * 16 + '"}}',
+]
+
+
+@pytest.mark.parametrize("message", AUDIO_IN_TEXT)
+def test_audio_in_a_text_message(message: str) -> None:
+    """Whoever sends it would wait for words for ever: told at once where audio belongs."""
+    with pytest.raises(ClientFault, match="binary messages") as caught:
+        listen().received(message)
+    assert (caught.value.code, caught.value.close_code) == ("audio_error", 1003)
+    assert "AAEC" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["configure", "input_audio_buffer.commit", "ping"])
+def test_a_short_unknown_message_is_told_in_the_summary(kind: str) -> None:
+    """A newer client's, perhaps: it has no effect, and the summary says so once."""
+    dialect = listen(summary=True)
+    for _ in range(3):
+        assert dialect.received(f'{{"type":"{kind}"}}') == ()
+    (summary,) = dialect.event(Summary(1000, 1000, 1000, 1))
+    warnings = json.loads(summary)["warnings"]
+    assert [kind in warning for warning in warnings] == [True]
+
+
+def test_unknown_messages_are_remembered_with_a_bound() -> None:
+    """However many kinds a client invents; what is no name is not repeated."""
+    dialect = listen(summary=True)
+    for number in range(100):
+        dialect.received(f'{{"type":"kind{number}"}}')
+    dialect.received('{"type":"a\\nb<script>"}')
+    (summary,) = dialect.event(Summary(1000, 1000, 1000, 1))
+    assert len(json.loads(summary)["warnings"]) <= 32
+    assert "script" not in summary

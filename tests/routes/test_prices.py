@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from routeraudio.config.schema import Provider
+from routeraudio.model.errors import ClientFault
 from routeraudio.policy.pricing import micro_usd
 from routeraudio.providers import models
 from routeraudio.providers.catalog import PROVIDERS
@@ -35,6 +36,36 @@ def test_whose_price(provider: str, settings: Provider | None, given: dict[str, 
     """Nothing for an own key; else configured; else the gateway's; else the catalogue's; else nothing."""
     asked: dict[str, Any] = {"model": None, "is_own_key": False, "is_gateway": False, **given}
     assert price_per_hour(provider, settings=settings, **asked) == Decimal(price)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "settings", "given", "price"),
+    [
+        ("deepgram", "nova-2", None, {}, "0.462"),
+        ("deepgram", "any-invented-name", None, {"is_gateway": True}, "0.462"),
+        ("elevenlabs", "scribe_v3_live", None, {}, "0.39"),
+        ("deepgram", "nova-3", None, {}, "0.348"),
+        ("deepgram", "nova-2", OURS, {}, "1.25"),
+        ("gradium", None, OURS, {}, "1.25"),
+        ("gradium", None, None, {"is_own_key": True}, "0"),
+        ("local", None, None, {}, "0"),
+    ],
+)
+def test_a_budget_binds(
+    provider: str, model: str | None, settings: Provider | None, given: dict[str, Any], price: str
+) -> None:
+    """A model whose price nobody knows costs a key with a budget what the provider's dearest one does."""
+    asked: dict[str, Any] = {"is_own_key": False, "is_gateway": False, "is_bounded": True, **given}
+    dearest = max(one.price_per_hour_usd or 0 for one in models.load(provider).models)
+    expected = Decimal(repr(dearest)) if price == "0.462" else Decimal(price)
+    assert price_per_hour(provider, model, settings, **asked) == expected
+
+
+@pytest.mark.parametrize("provider", ["gradium", "speechmatics", "vachana"])
+def test_without_any_price_a_budget_is_refused(provider: str) -> None:
+    """Naming what to configure."""
+    with pytest.raises(ClientFault, match=rf"price_per_hour_usd in \[providers\.{provider}\]"):
+        price_per_hour(provider, None, None, is_own_key=False, is_gateway=False, is_bounded=True)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

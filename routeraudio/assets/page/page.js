@@ -10,7 +10,7 @@ const ENCODINGS = [
 ];
 
 let models = [];
-let stop = null; // ends the running stream; null: none runs
+let stop = null; // ends the running stream, or the wait for the microphone; null: none runs
 
 function cell(row, text, className = "") {
   const made = row.insertCell();
@@ -104,14 +104,28 @@ function show(message) {
   }
 }
 
+function stopped() {
+  stop = null;
+  $("toggle").textContent = "Start";
+}
+
 async function start() {
   const [mimeType, encoding] = ENCODINGS.find(([type]) => window.MediaRecorder?.isTypeSupported(type)) ?? [];
   if (!encoding) return say("This browser records neither WebM nor Ogg.", true);
   let microphone;
+  let isWanted = true; // until a second click, which may come while the browser still asks for the microphone
+  stop = () => (isWanted = false);
+  $("toggle").textContent = "Stop";
   try {
     microphone = await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE });
   } catch (error) {
+    stopped();
     return say(`No microphone: ${error.message}`, true);
+  }
+  if (!isWanted) {
+    for (const track of microphone.getTracks()) track.stop();
+    stopped();
+    return say("stopped");
   }
   const socket = new WebSocket(address(encoding, 48000));
   const recorder = new MediaRecorder(microphone, { mimeType, audioBitsPerSecond: BITS_PER_SECOND });
@@ -135,14 +149,12 @@ async function start() {
   };
   socket.onclose = ({ code }) => {
     finish();
-    stop = null;
-    $("toggle").textContent = "Start";
+    stopped();
     $("partial").textContent = "";
     if (code === 1000) say("done");
     else say(heard === "connecting …" ? `the connection was refused or lost (${code})` : `${heard} (${code})`, true);
   };
   $("finals").replaceChildren();
-  $("toggle").textContent = "Stop";
   say(heard);
   stop = finish;
 }
