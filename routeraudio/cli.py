@@ -1,4 +1,4 @@
-"""Floor 7: the command line. Commands are imported when they are called, so that each starts fast."""
+"""Floor 11: the command line. Commands are imported when they are called, so that each starts fast."""
 
 import os
 import sys
@@ -16,6 +16,7 @@ INTERRUPTED: Final = 130
 """What shells report for a command that Ctrl-C ended."""
 
 COMMANDS: Final = {
+    "init": "Write a configuration to start from.",
     "serve": "Run the daemon.",
     "demo": "Start a daemon, stream speech through it, show what comes back and how fast.",
     "stream": "Send audio to a daemon and show the transcripts.\n\nCtrl-C ends the audio and waits for the last "

@@ -1,4 +1,4 @@
-"""Floor 6, the composition root: configuration → poller, engine, door → listeners; signals, readiness, drain."""
+"""Floor 9, the composition root: configuration → poller, engine, listeners; signals, readiness, drain."""
 
 import gc
 import os
@@ -72,33 +72,40 @@ class Daemon:
         self._poller = poller
         self._place = place
         self._admission = Admission(config.limits, place.share(config.server.max_sessions))
-        self._board = (
-            SharedState.alone() if place.board is None else SharedState.at(place.board, place.number)
+        self._shared_state = (
+            SharedState.alone() if place.shared is None else SharedState.at(place.shared, place.number)
         )
-        self._metrics = Metrics(self._board, worker=place.number)
-        self._health = Load(Memory(workers=place.workers))
-        self._books = Persistence(config, place.number)
-        self._pulse = Heartbeat(self._admission, self._board, self._metrics, self._health, self._books.ledger)
+        self._metrics = Metrics(self._shared_state, worker=place.number)
+        self._load = Load(Memory(workers=place.workers))
+        self._persistence = Persistence(config, place.number)
+        self._heartbeat = Heartbeat(
+            self._admission, self._shared_state, self._metrics, self._load, self._persistence.ledger
+        )
         self._streaming = StreamHandler(
-            config, self._poller, self._admission, self._books.access, self._books.ledger, self._metrics
+            config,
+            self._poller,
+            self._admission,
+            self._persistence.access,
+            self._persistence.ledger,
+            self._metrics,
         )
         self._gateway = GatewayHandler(
             self._streaming,
             self._poller,
             self._admission,
-            self._books.access,
-            self._books.ledger,
+            self._persistence.access,
+            self._persistence.ledger,
             self._metrics,
         )
         guard = factory.guard(config.pull)
         # Looked up for each task: a reload may change the server's secret.
         self._tasks = factory.registry(
-            config, guard, lambda account: self._books.access.secrets.webhook_secret(account)
+            config, guard, lambda account: self._persistence.access.secrets.webhook_secret(account)
         )
         self._pulls = PullApi(
             self._tasks,
-            self._books.access,
-            self._books.ledger,
+            self._persistence.access,
+            self._persistence.ledger,
             self._admission,
             config=lambda: self._streaming.config,
             routes=lambda: self._streaming.routes,
@@ -120,9 +127,11 @@ class Daemon:
         self._tls = Certificates(files) if files else None
         shared = inherited(self._place.listening)
         listeners = shared or await open_listeners(server.bind, os.environ)
-        door = ConnectionHandler(
+        connections = ConnectionHandler(
             self._streaming,
-            HypercornServer(create_app([self._mount_vitals, *self._books.mounts, self._pulls.mount])).serve,
+            HypercornServer(
+                create_app([self._mount_vitals, *self._persistence.mounts, self._pulls.mount])
+            ).serve,
             self._admission,
             gateway=self._gateway,
             tls=self._tls,
@@ -130,18 +139,18 @@ class Daemon:
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
-            await nursery.start(self._books.run)
+            await nursery.start(self._persistence.run)
             await self._take_up_tasks(nursery)
             await self._reach_engine(nursery)
-            nursery.start_soon(self._pulse.run)
+            nursery.start_soon(self._heartbeat.run)
             if self._tls is not None:
                 nursery.start_soon(self._keep_certificates, self._tls)
-            doors: list[trio.abc.Listener[trio.SocketStream]] = (
-                [FairListener(one, self._board, self._pulse.tell) for one in shared]
+            accepting: list[trio.abc.Listener[trio.SocketStream]] = (
+                [FairListener(one, self._shared_state, self._heartbeat.tell) for one in shared]
                 if shared
                 else [*listeners]
             )
-            nursery.start_soon(partial(trio.serve_listeners, door.handle, doors))
+            nursery.start_soon(partial(trio.serve_listeners, connections.handle, accepting))
             task_status.started(names(listeners))
 
     async def drain(self) -> None:
@@ -160,7 +169,7 @@ class Daemon:
             await self._admission.emptied()
         with trio.move_on_after(POST_S):
             await self._tasks.posted()
-        await self._books.ledger.flush()
+        await self._persistence.ledger.flush()
 
     def reload(self, config: Config) -> None:
         """New sessions get ``config``, running ones keep theirs. Listeners and the engine stay as they are.
@@ -174,7 +183,7 @@ class Daemon:
             if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         self._streaming.configure(config)
-        self._books.configure(config)
+        self._persistence.configure(config)
         self._admission.limits = config.limits
         logs.configure(config.log)
 
@@ -210,7 +219,7 @@ class Daemon:
 
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        health.mount(app, self._pulse.standing, page)
+        health.mount(app, self._heartbeat.standing, page)
 
 
 async def serve(
@@ -225,14 +234,16 @@ def main(config_path: Path | None) -> int:
     try:
         config = load(config_path, os.environ)
         logs.configure(config.log)
-        running.record(config_path, os.environ)
         _raise_descriptor_limit()
         place = place_of(os.environ)
-        if place is None and supervisor.count(config) > 1:
-            return supervisor.run(config, config_path)
         if place is not None:
             die_with(place.parent)
-        host.run(partial(_main, config, config_path, place or ALONE))
+            host.run(partial(_main, config, config_path, place))
+            return EXIT_OK
+        with running.recorded(config_path, os.environ):
+            if supervisor.count(config) > 1:
+                return supervisor.run(config, config_path)
+            host.run(partial(_main, config, config_path, ALONE))
     except* ConfigFault as group:
         fault: BaseException = group
         while isinstance(fault, BaseExceptionGroup):

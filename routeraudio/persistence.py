@@ -20,12 +20,12 @@ from routeraudio.api.tokens import TokenApi
 from routeraudio.api.usage import UsageApi
 from routeraudio.auth.authenticator import Authenticator
 from routeraudio.auth.server_secret import check_secret, open_secrets
-from routeraudio.config.schema import Config
+from routeraudio.config.schema import Config, Server
 from routeraudio.model.errors import ConfigFault
 from routeraudio.store.calls import ask
 from routeraudio.store.contract import NewerSchema, Node, StoreUnavailable
 from routeraudio.store.ledger.service import Ledger
-from routeraudio.store.selection import open_shelf
+from routeraudio.store.selection import open_configured_store
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +46,10 @@ class Persistence:
     def __init__(self, config: Config, worker: int) -> None:
         settings = config.store
         self._reloaded = trio.Event()
-        self._store = open_shelf(config)
+        self._store = open_configured_store(config)
         self.ledger = Ledger(
             self._store,
-            node=Node(node_id(config.server.bind, worker), uuid4().hex),
+            node=Node(node_id(config.server, worker), uuid4().hex),
             spool=_spool(settings.spool_dir),
             grace_s=settings.outage_grace_s,
             statement_s=settings.statement_s,
@@ -115,8 +115,11 @@ class Persistence:
         check_secret(self._store, self._secrets)
 
 
-def node_id(bind: tuple[str, ...], worker: int) -> str:
+def node_id(server: Server, worker: int) -> str:
     """This process among all that share the store; the same after a restart, so that it knows what it left open."""
+    if server.node is not None:
+        return f"{server.node}-{worker}"
+    bind = server.bind
     if any(address.endswith(":0") for address in bind):
         return f"{socket.gethostname()}-{uuid4().hex[:8]}"  # on any free port: one of many
     where = sha256("\n".join(bind).encode()).hexdigest()[:8]

@@ -1,1 +1,1 @@
-"""Floor 5: REST calls and pages (Quart-Trio, served by Hypercorn)."""
+"""Floor 7: REST calls and pages (Quart-Trio, served by Hypercorn)."""

@@ -1,1 +1,1 @@
-"""Floor 4: who a client is and what it may do: router keys, tokens, provider keys."""
+"""Floor 5: who a client is and what it may do: router keys, tokens, provider keys."""

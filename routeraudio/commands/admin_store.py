@@ -1,4 +1,4 @@
-"""What the commands of administration share: the store of a configuration, whether or not a daemon runs on it."""
+"""The store of a configuration, for administration commands, whether or not a daemon runs on it."""
 
 import os
 import sys
@@ -21,12 +21,12 @@ from routeraudio.config.state import database_file, is_in_memory
 from routeraudio.model.errors import ConfigFault, Fault
 from routeraudio.policy.secrets import Secrets
 from routeraudio.store.contract import NewerSchema, Store, StoreUnavailable
-from routeraudio.store.selection import open_shelf
+from routeraudio.store.selection import open_configured_store
 
 ACTOR: Final = "cli"
 
 
-class Desk(msgspec.Struct, frozen=True):
+class AdminStore(msgspec.Struct, frozen=True):
     """An open store, and what is needed to work on it."""
 
     config: Config
@@ -40,7 +40,7 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def open_desk(config: Path | None) -> Iterator[Desk]:
+def open_admin_store(config: Path | None) -> Iterator[AdminStore]:
     """The store that the daemon of this configuration uses; says on standard error which one that is.
 
     Raises:
@@ -53,12 +53,12 @@ def open_desk(config: Path | None) -> Iterator[Desk]:
         raise usage("store.url: this store is in the daemon's memory, where no command can reach it")
     try:
         secrets = open_secrets(loaded)
-        store = open_shelf(loaded)
+        store = open_configured_store(loaded)
         _say_where(url, service)
         try:
             store.migrate()
             check_secret(store, secrets)
-            yield Desk(loaded, secrets, store)
+            yield AdminStore(loaded, secrets, store)
         finally:
             store.close()
             if service is not None and service.folder.is_dir() and database_file(url) is not None:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from routeraudio import __version__
-from routeraudio.commands.admin_store import open_desk, service_of
+from routeraudio.commands.admin_store import open_admin_store, service_of
 from routeraudio.commands.check_config import checked
 from routeraudio.commands.errors import DONE, Trouble, usage
 from routeraudio.config.running import hand_over
@@ -50,8 +50,8 @@ def backup(file: Path, /, *, config: Path | None = None) -> int:
     config
         The daemon's configuration file; without one, defaults and the environment.
     """
-    with open_desk(config) as desk:
-        source = _file_of(desk.config)
+    with open_admin_store(config) as admin:
+        source = _file_of(admin.config)
         secret = Path(f"{source}.secret")
         with tempfile.TemporaryDirectory(dir=file.parent) as folder:
             copy = Path(folder, DATABASE)

@@ -1,4 +1,4 @@
-"""What ends a command without success."""
+"""Errors that end a command, with their exit codes."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from routeraudio.auth.key_admin import Made, Raw, view, view_made
-from routeraudio.commands.admin_store import open_desk, pairs, split
+from routeraudio.commands.admin_store import open_admin_store, pairs, split
 from routeraudio.commands.errors import DONE, usage
 from routeraudio.policy.keys import Key, Priority
 
@@ -101,8 +101,8 @@ def create(*, name: str, config: Path | None = None, json: bool = False, options
     json
         Print the key and its record as JSON.
     """
-    with open_desk(config) as desk:
-        made = desk.keyring.create({"name": name, **_raw(options)})
+    with open_admin_store(config) as admin:
+        made = admin.keyring.create({"name": name, **_raw(options)})
     _show_made(made, json=json)
     return DONE
 
@@ -139,8 +139,8 @@ def update(
         raw["disabled"] = not enabled
     if not raw:
         raise usage("nothing to change; routeraudio keys update --help shows what can be")
-    with open_desk(config) as desk:
-        key = desk.keyring.update(key_id, raw)
+    with open_admin_store(config) as admin:
+        key = admin.keyring.update(key_id, raw)
     _show(key, json=json)
     return DONE
 
@@ -157,8 +157,8 @@ def list_keys(*, account: str | None = None, config: Path | None = None, json: b
     json
         Print JSON instead of a table.
     """
-    with open_desk(config) as desk:
-        keys = desk.keyring.list(account)
+    with open_admin_store(config) as admin:
+        keys = admin.keyring.list(account)
     if json:
         _print_json({"keys": [view(key) for key in keys]})
     else:
@@ -178,8 +178,8 @@ def show(key_id: str, /, *, config: Path | None = None, json: bool = False) -> i
     json
         Print JSON instead of a table.
     """
-    with open_desk(config) as desk:
-        key = desk.keyring.get(key_id)
+    with open_admin_store(config) as admin:
+        key = admin.keyring.get(key_id)
     _show(key, json=json)
     return DONE
 
@@ -196,9 +196,9 @@ def webhook_secret(key_id: str, /, *, config: Path | None = None, json: bool = F
     json
         Print JSON.
     """
-    with open_desk(config) as desk:
-        account = desk.keyring.get(key_id).account
-        secret = desk.secrets.webhook_secret(account).hex()
+    with open_admin_store(config) as admin:
+        account = admin.keyring.get(key_id).account
+        secret = admin.secrets.webhook_secret(account).hex()
     if json:
         _print_json({"account": account, "webhook_secret": secret})
     else:
@@ -218,8 +218,8 @@ def disable(key_id: str, /, *, config: Path | None = None, json: bool = False) -
     json
         Print the record as JSON.
     """
-    with open_desk(config) as desk:
-        key = desk.keyring.disable(key_id)
+    with open_admin_store(config) as admin:
+        key = admin.keyring.disable(key_id)
     _show(key, json=json)
     return DONE
 
@@ -236,8 +236,8 @@ def rotate(key_id: str, /, *, config: Path | None = None, json: bool = False) ->
     json
         Print the key and its record as JSON.
     """
-    with open_desk(config) as desk:
-        made = desk.keyring.rotate(key_id)
+    with open_admin_store(config) as admin:
+        made = admin.keyring.rotate(key_id)
     _show_made(made, json=json)
     return DONE
 

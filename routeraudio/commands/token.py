@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from routeraudio.auth.key_admin import Raw
 from routeraudio.auth.token_issuer import coin, view
-from routeraudio.commands.admin_store import ACTOR, open_desk, pairs, split
+from routeraudio.commands.admin_store import ACTOR, open_admin_store, pairs, split
 from routeraudio.commands.errors import DONE
 from routeraudio.policy.access import check_usable, configured_key
 from routeraudio.policy.keys import Key
@@ -61,12 +61,12 @@ def token(
         "max_concurrent": max_concurrent,
         "metadata": pairs(metadata or []),
     }
-    with open_desk(config) as desk:
-        configured = {key.id: configured_key(key.id) for key in desk.config.keys}
-        key = configured.get(key_id) or desk.keyring.get(key_id)
+    with open_admin_store(config) as admin:
+        configured = {key.id: configured_key(key.id) for key in admin.config.keys}
+        key = configured.get(key_id) or admin.keyring.get(key_id)
         check_usable(key, time.time())
-        minted = coin(key, wish, desk.secrets, now_s=int(time.time()))
-        _note(desk.store, key, minted)
+        minted = coin(key, wish, admin.secrets, now_s=int(time.time()))
+        _note(admin.store, key, minted)
     print(msgspec.json.encode(view(minted)).decode() if json else minted.text)
     return DONE
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routeraudio.api.usage_report import SUMS, Report, parse, read, sums, view
-from routeraudio.commands.admin_store import open_desk
+from routeraudio.commands.admin_store import open_admin_store
 from routeraudio.commands.errors import DONE
 from routeraudio.commands.errors import usage as misuse
 
@@ -63,8 +63,8 @@ def usage(
         query = parse({name: value for name, value in given.items() if value is not None})
     except ValueError as error:
         raise misuse(f"--{error}") from None
-    with open_desk(config) as desk:
-        report = read(desk.store, query)
+    with open_admin_store(config) as admin:
+        report = read(admin.store, query)
     if json:
         print(msgspec.json.encode(view(report)).decode())
     elif csv:

@@ -6,14 +6,15 @@ the daemon does not know.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 RECORD: Final = "routeraudio-daemon.json"
-"""In the unit's `RuntimeDirectory=`, which systemd removes when the service stops."""
+"""In the unit's `RuntimeDirectory=`."""
 
 ETC: Final = Path("/etc/routeraudio")
 """`ConfigurationDirectory=` of the unit that is shipped."""
@@ -41,13 +42,20 @@ class State(msgspec.Struct, frozen=True):
     why: str
 
 
-def record(config: Path | None, environ: Mapping[str, str]) -> None:
-    """Write where this daemon keeps its state; nothing outside a unit that has both folders."""
+@contextmanager
+def recorded(config: Path | None, environ: Mapping[str, str]) -> Iterator[None]:
+    """Say where this daemon keeps its state, while it runs; nothing outside a unit that has both folders."""
     runtime, state = environ.get("RUNTIME_DIRECTORY"), environ.get("STATE_DIRECTORY")
     if not runtime or not state:
+        yield
         return
     said = Record(os.getpid(), None if config is None else str(config.resolve()), state.split(":")[0])
-    Path(runtime.split(":")[0], RECORD).write_bytes(msgspec.json.encode(said))
+    path = Path(runtime.split(":")[0], RECORD)
+    path.write_bytes(msgspec.json.encode(said))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def find_state(

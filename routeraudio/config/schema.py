@@ -52,6 +52,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     bind: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=64)] = ("127.0.0.1:8080",)
     """`host:port`, `[::1]:port` or `unix:/run/…`; see `routeraudio.config.address`."""
+    node: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """This daemon among those that share a store; None: made from the host's name and `bind`."""
     tls_certificate: str | None = None
     """PEM file. After loading: the absolute path of a readable file."""
     tls_key: str | None = None

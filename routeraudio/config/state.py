@@ -1,4 +1,4 @@
-"""Where the daemon keeps what outlives it: the database and what could not yet be written to it."""
+"""Where the daemon keeps persistent state: the database, and usage that could not be written to it yet."""
 
 import os
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Floor 5: accepting connections, reading request heads, admission, and opening sessions."""
+"""Floor 6: accepting connections, reading request heads, admission, and opening sessions."""

@@ -1,1 +1,1 @@
-"""Floor 4: logs and metrics."""
+"""Floor 5: logs and metrics."""

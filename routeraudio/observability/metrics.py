@@ -119,8 +119,8 @@ class Metrics:
         board: knows the other workers.
     """
 
-    def __init__(self, board: SharedState, *, worker: int = 1) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState, *, worker: int = 1) -> None:
+        self._shared = shared
         self._folder = os.environ.get(FOLDER)
         self._worker = str(worker)
         self._registry = CollectorRegistry()
@@ -170,7 +170,7 @@ class Metrics:
         if self._folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call] # prometheus_client
-        return generate_latest(registry) + generate_latest(_registry_of(Facts(self._board)))
+        return generate_latest(registry) + generate_latest(_registry_of(Facts(self._shared)))
 
     def _make_session_metrics(self) -> None:
         made = self._registry
@@ -238,8 +238,8 @@ class Metrics:
 class Facts(Collector):
     """What is known without being counted: the build, and who is there."""
 
-    def __init__(self, board: SharedState) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
 
     def collect(self) -> Iterable[Metric]:
         """See `prometheus_client`."""
@@ -251,7 +251,7 @@ class Facts(Collector):
         starts = CounterMetricFamily(
             "routeraudio_worker_starts", "Processes started; more than one each were lost."
         )
-        rows = self._board.rows()
+        rows = self._shared.rows()
         for one in State:
             state.add_metric((one.name.lower(),), sum(row.state == one for row in rows))
         starts.add_metric((), sum(row.starts for row in rows))

@@ -1,1 +1,1 @@
-"""Floor 5, stream pull: fetch a stream, decode it in a process of its own, post what a provider says to a webhook."""
+"""Floor 6, stream pull: fetch a stream, decode it in a process of its own, post what a provider says to a webhook."""

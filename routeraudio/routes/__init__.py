@@ -1,1 +1,1 @@
-"""Floor 4: what the configuration says about each provider: where to dial, what it costs."""
+"""Floor 5: what the configuration says about each provider: where to dial, what it costs."""

@@ -1,1 +1,1 @@
-"""Floor 3: what outlives a process: keys, burnt tokens, open streams, the usage ledger."""
+"""Floor 3, persistent state: keys, used tokens, open streams, usage ledger."""

@@ -1,4 +1,4 @@
-"""Where the books stand: the store that a configuration names, for the daemon and the command line alike."""
+"""Opens the store named in the configuration, for the daemon and the command line."""
 
 from routeraudio.config.schema import Config, store_url
 from routeraudio.config.state import database_file, make_folder
@@ -7,7 +7,7 @@ from routeraudio.store.connect import open_store
 from routeraudio.store.contract import Store
 
 
-def open_shelf(config: Config) -> Store:
+def open_configured_store(config: Config) -> Store:
     """The store of the configuration; the folder of a database file is made where it is missing.
 
     Raises:

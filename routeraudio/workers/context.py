@@ -1,4 +1,4 @@
-"""The place of one process among the workers of a daemon: what its parent has given it.
+"""One process among the workers of a daemon: what its parent has passed to it.
 
 `ROUTERAUDIO_WORKER` is the worker's number, from 1; `ROUTERAUDIO_PLACE` the rest. Both are set by `workers` and by
 nobody else. A daemon of one process has the place `ALONE`.
@@ -29,7 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The process id of the parent."""
     listening: tuple[int, ...] = ()
     """Descriptors of the sockets that all workers share."""
-    board: int | None = None
+    shared: int | None = None
     """Descriptor of the memory that all workers share."""
     engine_url: str | None = None
     """Where the local engine is reached that the parent has started."""

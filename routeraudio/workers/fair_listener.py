@@ -1,4 +1,4 @@
-"""Accepting in turns: workers share one listening socket, and the one with the fewest connections takes the next.
+"""Fair accepting: workers share one listening socket, and the one with the fewest connections accepts the next.
 
 The kernel's own ways to spread connections do not fit streams that last for hours. One socket per worker
 (`SO_REUSEPORT`) leaves what was dealt to a dead worker waiting until it is back, deals on to full ones, and exists
@@ -33,9 +33,9 @@ class FairListener(trio.abc.Listener[trio.SocketStream]):
         tell: writes this worker's own row on the board.
     """
 
-    def __init__(self, listener: trio.SocketListener, board: SharedState, tell: Callable[[], None]) -> None:
+    def __init__(self, listener: trio.SocketListener, shared: SharedState, tell: Callable[[], None]) -> None:
         self._listener = listener
-        self._board = board
+        self._shared = shared
         self._tell = tell
         self._waiting = select.poll()
         self._waiting.register(listener.socket.fileno(), select.POLLIN)
@@ -45,13 +45,13 @@ class FairListener(trio.abc.Listener[trio.SocketStream]):
         while True:
             await trio.lowlevel.wait_readable(self._listener.socket)
             self._tell()
-            lead = self._board.lead()
+            lead = self._shared.lead()
             if lead != 0:
                 await trio.sleep(COURTESY_S_MAX if lead is None else min(lead * COURTESY_S, COURTESY_S_MAX))
             if self._waiting.poll(0):
                 # Another process may be quicker than this; then the next connection is taken without courtesy.
                 accepted = await self._listener.accept()
-                self._board.has_one_more()
+                self._shared.has_one_more()
                 return accepted
 
     async def aclose(self) -> None:

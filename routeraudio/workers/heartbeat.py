@@ -1,4 +1,4 @@
-"""The pulse: ten times a second a process looks at itself and tells the others; once a second it counts.
+"""The heartbeat: ten times a second a process publishes its state; once a second it samples metrics.
 
 One task for everything periodic, so that an idle daemon wakes up for one reason only.
 """
@@ -22,15 +22,15 @@ BEATS_PER_LOOK: Final = 10
 
 
 class Heartbeat:
-    """One process's pulse."""
+    """Publishes one process's state."""
 
     def __init__(
-        self, admission: Admission, board: SharedState, metrics: Metrics, health: Load, ledger: Ledger
+        self, admission: Admission, shared: SharedState, metrics: Metrics, load: Load, ledger: Ledger
     ) -> None:
         self._admission = admission
-        self._board = board
+        self._shared = shared
         self._metrics = metrics
-        self._health = health
+        self._load = load
         self._ledger = ledger
         self._watchdog_s = sd_notify.watchdog_s(os.environ)
         """How long our manager waits for a sign of life; None: it does not watch."""
@@ -47,30 +47,30 @@ class Heartbeat:
                 alive_at_s = now_s + self._watchdog_s / 2
             due_s = now_s + BEAT_S
             await trio.sleep_until(due_s)
-            self._health.lag.add(trio.current_time() - due_s)
+            self._load.lag.add(trio.current_time() - due_s)
             beats += 1
             if beats % BEATS_PER_LOOK == 0:
                 self._look()
 
     def standing(self) -> State:
-        """What the daemon as a whole is: what the best of its workers is. Of this one fresh from the source."""
-        return min(self._state(), self._board.best_other())
+        """The state of the daemon as a whole: that of its best worker, this one's computed now."""
+        return min(self._state(), self._shared.best_other())
 
     def _look(self) -> None:
-        self._health.look(self._admission.sessions)
-        self._admission.strain = self._health.strain
+        self._load.look(self._admission.sessions)
+        self._admission.strain = self._load.strain
         self._metrics.store(is_available=self._ledger.is_available, marks_waiting=self._ledger.marks_waiting)
         self._metrics.sample(
-            lag_p99_s=self._health.lag_p99_s,
-            memory_share=self._health.memory_share,
-            resident_bytes=self._health.resident_bytes,
+            lag_p99_s=self._load.lag_p99_s,
+            memory_share=self._load.memory_share,
+            resident_bytes=self._load.resident_bytes,
             connections=self._admission.connections,
         )
 
     def tell(self) -> None:
-        """Write our row on the board."""
+        """Write our row of the shared state."""
         admission = self._admission
-        self._board.tell(
+        self._shared.tell(
             self._state(),
             connections=admission.connections,
             sessions=admission.sessions,
@@ -84,4 +84,4 @@ class Heartbeat:
             return State.CUT_OFF
         if self._admission.sessions >= self._admission.sessions_max:
             return State.FULL
-        return State.READY if self._health.strain is None else State.STRAINED
+        return State.READY if self._load.strain is None else State.STRAINED

@@ -1,4 +1,4 @@
-"""How a process feels: how late its loop is, how much of its memory is used, and whether it should take more on.
+"""The load of a process: event-loop lag, memory, and whether it should accept more sessions.
 
 What is measured here is what clients feel first. A loop that is late delivers every transcript late; a process that
 grows beyond its memory is killed with all its sessions. Both are better told to a new client, who can go elsewhere.

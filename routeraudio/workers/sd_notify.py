@@ -1,4 +1,4 @@
-"""What a service tells its manager (sd_notify(3), sd_watchdog_enabled(3)). Workers tell their parent the same way."""
+"""The service manager's notification protocol (sd_notify(3), sd_watchdog_enabled(3)), also from workers to parent."""
 
 import os
 import socket

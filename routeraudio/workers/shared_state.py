@@ -1,4 +1,4 @@
-"""The board: what the workers of a daemon know of each other, one row of numbers each, in memory they share.
+"""What the workers of a daemon know of each other: one row of numbers each, in shared memory.
 
 A worker writes its own row ten times a second, and reads all of them when a connection waits to be accepted (the one
 with the fewest takes it), when somebody asks `/readyz`, and for metrics. The parent writes what it knows: that a worker
@@ -66,14 +66,14 @@ class SharedState:
 
     @classmethod
     def alone(cls) -> Self:
-        """The board of a daemon of one process."""
-        board = cls(mmap.mmap(-1, ROW_BYTES), 1)
-        board.started(1)
-        return board
+        """For a daemon of one process."""
+        shared = cls(mmap.mmap(-1, ROW_BYTES), 1)
+        shared.started(1)
+        return shared
 
     @classmethod
     def at(cls, descriptor: int, number: int = 1) -> Self:
-        """The board behind a descriptor from `new_descriptor`."""
+        """The shared memory behind a descriptor from `new_descriptor`."""
         return cls(mmap.mmap(descriptor, 0), number)
 
     def tell(self, state: State, *, connections: int, sessions: int, places: int) -> None:

@@ -1,6 +1,6 @@
-"""Several processes on one port: the parent opens the sockets, starts the workers and watches them; it serves nobody.
+"""Several processes on one port: the parent opens the sockets and supervises the workers; it serves nothing itself.
 
-    parent ── sockets, board, engine ──▶ worker 1, 2, … N      started anew when they die
+    parent ── sockets, memory, engine ─▶ worker 1, 2, … N      started anew when they die
        ▲ └─ SIGTERM, SIGHUP ───────────▶                       the parent ends when all have
        └─── READY=1, WATCHDOG=1 ───────┘                       as to systemd (`workers.sd_notify`)
 
@@ -49,7 +49,7 @@ STOP_S: Final = 35.0
 BACKOFF_S: Final = 0.25
 BACKOFF_S_MAX: Final = 10.0
 STEADY_S: Final = 60.0
-"""A worker that ran for this long has earned a quick restart again."""
+"""A worker that ran for this long is restarted without a growing pause."""
 
 MESSAGE_BYTES_MAX: Final = 256
 CREDENTIALS: Final = struct.Struct("3i")
@@ -73,7 +73,7 @@ def run(config: Config, config_path: Path | None) -> int:
     """Supervise until SIGTERM or SIGINT. Returns the exit code.
 
     Raises:
-        ConfigFault: an address cannot be had, or the workers would have nothing to share their books in.
+        ConfigFault: an address cannot be had, or the store is in memory, which workers cannot share.
     """
     if is_in_memory(store_url(config.store)):
         raise ConfigFault("store.url: a database in memory cannot be shared by server.workers processes")
@@ -93,7 +93,7 @@ def run(config: Config, config_path: Path | None) -> int:
 
 
 async def _supervise(config: Config, config_path: Path | None, folder: str) -> None:
-    """Own the sockets, the board, the engine and the workers, from the start to the end of the daemon."""
+    """Owns the sockets, the shared memory, the engine and the workers, from the start to the end of the daemon."""
     listeners = await open_listeners(config.server.bind, os.environ)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
@@ -102,22 +102,22 @@ async def _supervise(config: Config, config_path: Path | None, folder: str) -> N
                 workers=count(config),
                 parent=os.getpid(),
                 listening=tuple(listener.socket.fileno() for listener in listeners),
-                board=new_descriptor(count(config)),
+                shared=new_descriptor(count(config)),
                 engine_url=await spawned(nursery, local) if local is not None and local.spawn else None,
             )
-            crew = WorkerSupervisor(place, config_path, folder)
-            nursery.start_soon(crew.listen)
+            supervisor = WorkerSupervisor(place, config_path, folder)
+            nursery.start_soon(supervisor.listen)
             async with trio.open_nursery() as waiting:
                 # They may wait for their store; nobody has been promised anything yet.
                 waiting.start_soon(when_told, signals, nursery.cancel_scope.cancel)
                 async with trio.open_nursery() as starting:
                     for number in range(1, place.workers + 1):
-                        starting.start_soon(nursery.start, crew.keep, number)
+                        starting.start_soon(nursery.start, supervisor.keep, number)
                 waiting.cancel_scope.cancel()
             log.info("listening", addresses=names(listeners), workers=place.workers)
             sd_notify.notify(sd_notify.READY)
             nursery.start_soon(_sign_of_life)
-            await _obey(signals, crew, config, config_path)
+            await _obey(signals, supervisor, config, config_path)
             nursery.cancel_scope.cancel()
 
 
@@ -129,29 +129,29 @@ async def when_told(signals: AsyncIterator[int], stop: Callable[[], None]) -> No
 
 
 async def _obey(
-    signals: AsyncIterator[int], crew: "WorkerSupervisor", config: Config, config_path: Path | None
+    signals: AsyncIterator[int], supervisor: "WorkerSupervisor", config: Config, config_path: Path | None
 ) -> None:
-    """As in a daemon of one process; what is to be done the workers do. Returns when all have ended."""
+    """Pass signals on to the workers. Returns when all have exited."""
     while await anext(signals) == signal.SIGHUP:
-        _reload(crew, config_path)
+        _reload(supervisor, config_path)
     sd_notify.notify(sd_notify.STOPPING)
-    crew.stop()
+    supervisor.stop()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_repeat, signals, crew)
+        nursery.start_soon(_repeat, signals, supervisor)
         with trio.move_on_after(config.server.lame_duck_s + config.server.drain_s + STOP_S):
-            await crew.ended()
+            await supervisor.ended()
         nursery.cancel_scope.cancel()
     log.info("stopped")
 
 
-async def _repeat(signals: AsyncIterator[int], crew: "WorkerSupervisor") -> None:
+async def _repeat(signals: AsyncIterator[int], supervisor: "WorkerSupervisor") -> None:
     """A second signal ends the workers at once."""
     async for number in signals:
         if number != signal.SIGHUP:
-            crew.signal(signal.SIGTERM)
+            supervisor.signal(signal.SIGTERM)
 
 
-def _reload(crew: "WorkerSupervisor", config_path: Path | None) -> None:
+def _reload(supervisor: "WorkerSupervisor", config_path: Path | None) -> None:
     """Read the configuration here first: one that cannot be used changes nothing in any worker."""
     sd_notify.notify(sd_notify.reloading())
     try:
@@ -160,7 +160,7 @@ def _reload(crew: "WorkerSupervisor", config_path: Path | None) -> None:
         log.error("reload_refused", why=str(fault))
         sd_notify.notify(sd_notify.reloaded(str(fault)))
         return
-    crew.signal(signal.SIGHUP)
+    supervisor.signal(signal.SIGHUP)
     sd_notify.notify(sd_notify.reloaded(None))
 
 
@@ -189,7 +189,7 @@ class Worker:
         return self.process.wait()
 
     def close(self) -> None:
-        """Make an end of it."""
+        """Kill it and release its descriptor."""
         self.process.kill()
         self.process.wait()
         os.close(self._descriptor)
@@ -204,10 +204,10 @@ class WorkerSupervisor:
     """
 
     def __init__(self, place: Place, config_path: Path | None, folder: str) -> None:
-        assert place.board is not None
+        assert place.shared is not None
         self._place = place
         self._folder = folder
-        self._board = SharedState.at(place.board)
+        self._shared = SharedState.at(place.shared)
         self._command = [sys.executable, "-P", "-m", "routeraudio", "serve"]
         if config_path is not None:
             self._command += ["--config", str(config_path)]
@@ -307,12 +307,12 @@ class WorkerSupervisor:
         }
         if self._watchdog_s is not None:
             environ["WATCHDOG_USEC"] = str(int(self._watchdog_s * 1_000_000))
-        self._board.started(number)
+        self._shared.started(number)
         process = subprocess.Popen(  # noqa: S603  (our own program)
             self._command,
             env=environ,
             stdin=subprocess.DEVNULL,
-            pass_fds=(*place.listening, *((place.board,) if place.board is not None else ())),
+            pass_fds=(*place.listening, *((place.shared,) if place.shared is not None else ())),
             # Ctrl-C at a terminal reaches the whole group; the parent decides what it means.
             process_group=0,
         )
@@ -329,7 +329,7 @@ class WorkerSupervisor:
         return worker.ready.is_set()
 
     async def _watched(self, worker: Worker) -> int:
-        """Wait for its end, and bring that about when it says nothing any more. Returns the exit code."""
+        """Wait for its exit; kill it when it stops sending signs of life. Returns the exit code."""
         exit_code = 0
         async with trio.open_nursery() as nursery:
             if self._watchdog_s is not None:
@@ -341,7 +341,7 @@ class WorkerSupervisor:
     def _bury(self, worker: Worker) -> None:
         worker.close()
         del self._workers[worker.process.pid]
-        self._board.died(worker.number)
+        self._shared.died(worker.number)
         metrics.forget_gauges(self._folder, worker.number)
 
 
@@ -361,7 +361,7 @@ async def _kill_when_silent(worker: Worker, watchdog_s: float) -> None:
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """Whose message it is, as the kernel says; 0: nobody's."""
+    """The sender's process id, from the kernel; 0: unknown."""
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) == CREDENTIALS.size:
             pid: int = CREDENTIALS.unpack(data)[0]

@@ -168,7 +168,7 @@ async def test_a_new_server_secret() -> None:
     """Signs the callbacks of tasks that begin after a reload."""
     old, new = (Config(access=AccessSettings(token_secret=Secret(letter * 40))) for letter in "on")
     served = Daemon(old, Poller())
-    served._books.access.configure(new)
+    served._persistence.access.configure(new)
     assert served._tasks._secret("acme") == Secrets(parse("n" * 40)).webhook_secret("acme")
 
 

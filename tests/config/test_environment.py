@@ -29,7 +29,7 @@ REFUSED = {
     (
         "SERVER__BNID",
         "x",
-    ): "bnid: unknown key; allowed here: bind, certificates, drain_s, lame_duck_s, max_sessions, metrics, "
+    ): "bnid: unknown key; allowed here: bind, certificates, drain_s, lame_duck_s, max_sessions, metrics, node, "
     'tls_certificate, tls_key, trusted_proxies, workers; did you mean "bind"?',
     ("SERVER__BIND__0", "x"): "0: unknown key; allowed here: ",
     ("SERVER", "{}"): "names a table; add __ and the name of a key in it",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from routeraudio.config.running import State, find_state, hand_over, record
+from routeraudio.config.running import State, find_state, hand_over, recorded
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def found(folders: dict[str, Path], config: Path | None, *, is_root: bool = True
 def test_the_running_daemons_answer_comes_first(folders: dict[str, Path]) -> None:
     """Whatever its unit is called; only for the configuration it runs with."""
     config = folders["etc"] / "routeraudio.toml"
-    record(
-        config, {"RUNTIME_DIRECTORY": str(folders["run"] / "unit"), "STATE_DIRECTORY": "/x/state:/x/other"}
-    )
-    state = found(folders, config, is_root=False)
+    unit = {"RUNTIME_DIRECTORY": str(folders["run"] / "unit"), "STATE_DIRECTORY": "/x/state:/x/other"}
+    with recorded(config, unit):
+        state = found(folders, config, is_root=False)
+    assert found(folders, config, is_root=False) is None
     assert state is not None
     assert state.folder == Path("/x/state")
     assert str(os.getpid()) in state.why
@@ -61,9 +61,9 @@ def test_otherwise_the_callers_own(
 
 def test_without_a_unit_nothing_is_recorded(folders: dict[str, Path]) -> None:
     """A daemon started by hand keeps its state where a command of the same person looks."""
-    record(None, {"RUNTIME_DIRECTORY": str(folders["run"] / "unit")})
-    record(None, {"STATE_DIRECTORY": "/x"})
-    assert list(folders["run"].rglob("*.json")) == []
+    for environ in ({"RUNTIME_DIRECTORY": str(folders["run"] / "unit")}, {"STATE_DIRECTORY": "/x"}):
+        with recorded(None, environ):
+            assert list(folders["run"].rglob("*.json")) == []
 
 
 def test_what_root_makes_belongs_to_the_service(tmp_path: Path) -> None:

@@ -280,8 +280,8 @@ async def test_a_session_that_cannot_be_made() -> None:
         async with await connect(int(addresses[0].rpartition(":")[2])) as stream:
             await stream.send_all(upgrade(LISTEN, f"x-api-key: {KEY}"))
             assert b" 101 " in await until_end(stream)
-        await served._books.ledger.flush()
-        found = served._books._store.total(UsageQuery())
+        await served._persistence.ledger.flush()
+        found = served._persistence._store.total(UsageQuery())
         assert found.sessions == 1
-        assert not served._books.ledger._credits
+        assert not served._persistence.ledger._credits
         nursery.cancel_scope.cancel()

@@ -128,9 +128,9 @@ def test_the_process_and_its_store(metrics: Metrics) -> None:
 
 def test_the_board_is_told(metrics: Metrics) -> None:
     """How many workers are in which state, and how many sessions they may have together."""
-    board = SharedState.alone()
-    board.tell(State.READY, connections=0, sessions=0, places=12)
-    samples = read(Metrics(board).page())
+    shared = SharedState.alone()
+    shared.tell(State.READY, connections=0, sessions=0, places=12)
+    samples = read(Metrics(shared).page())
     assert samples[key("workers", state="ready")] == 1
     assert samples[key("workers", state="absent")] == 0
     assert samples[key("sessions_max")] == 12

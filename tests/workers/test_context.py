@@ -13,7 +13,7 @@ def test_parts_add_up() -> None:
 
 def test_through_the_environment() -> None:
     """A worker learns what its parent has written; the number stands by itself for others to read."""
-    place = Place(number=3, workers=4, parent=12, listening=(5, 6), board=7, engine_url="ws://127.0.0.1:9")
+    place = Place(number=3, workers=4, parent=12, listening=(5, 6), shared=7, engine_url="ws://127.0.0.1:9")
     assert place_of(place.environ()) == place
     assert place.environ()[NUMBER] == "3"
 

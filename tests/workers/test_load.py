@@ -76,24 +76,24 @@ def test_short_of_memory(tmp_path: Path) -> None:
     """New sessions are turned away until there is room again."""
     group = machine(tmp_path)
     limited(group, "100", current=86)
-    health = Load(Memory(root=tmp_path))
-    assert health.strain is None
-    health.look(sessions=0)
-    assert health.strain is not None
-    assert "memory" in health.strain
+    load = Load(Memory(root=tmp_path))
+    assert load.strain is None
+    load.look(sessions=0)
+    assert load.strain is not None
+    assert "memory" in load.strain
     limited(group, "100", current=85)
-    health.look(sessions=0)
-    assert health.strain is None
+    load.look(sessions=0)
+    assert load.strain is None
 
 
 def test_behind_with_its_work(tmp_path: Path) -> None:
     """A late loop turns clients away, unless so few are there that they cannot be the reason."""
     limited(machine(tmp_path), "100", current=1)
-    health = Load(Memory(root=tmp_path))
+    load = Load(Memory(root=tmp_path))
     for _ in range(LAG_SAMPLES):
-        health.lag.add(LAG_S_MAX * 2)
-    health.look(SESSIONS_MIN - 1)
-    assert health.strain is None
-    health.look(SESSIONS_MIN)
-    assert health.strain is not None
-    assert "behind" in health.strain
+        load.lag.add(LAG_S_MAX * 2)
+    load.look(SESSIONS_MIN - 1)
+    assert load.strain is None
+    load.look(SESSIONS_MIN)
+    assert load.strain is not None
+    assert "behind" in load.strain

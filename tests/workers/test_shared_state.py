@@ -12,7 +12,7 @@ from routeraudio.workers.shared_state import SharedState, State, new_descriptor
 
 
 @pytest.fixture
-def boards() -> list[SharedState]:
+def shared_states() -> list[SharedState]:
     """The parent's view of two workers, and theirs."""
     descriptor = new_descriptor(2)
     seen = [SharedState.at(descriptor), SharedState.at(descriptor, 1), SharedState.at(descriptor, 2)]
@@ -26,9 +26,9 @@ def ready(worker: SharedState, connections: int, *, places: int = 9) -> None:
     worker.tell(State.READY, connections=connections, sessions=0, places=places)
 
 
-def test_all_see_what_one_writes(boards: list[SharedState]) -> None:
+def test_all_see_what_one_writes(shared_states: list[SharedState]) -> None:
     """A worker counts once it has told something; what it had is gone with it, but not how often it was started."""
-    parent, one, two = boards
+    parent, one, two = shared_states
     assert [row.state for row in two.rows()] == [State.ABSENT, State.ABSENT]
     one.tell(State.READY, connections=3, sessions=2, places=5)
     row = two.rows()[0]
@@ -40,10 +40,10 @@ def test_all_see_what_one_writes(boards: list[SharedState]) -> None:
 
 
 def test_a_worker_that_stands_still_is_absent(
-    boards: list[SharedState], monkeypatch: pytest.MonkeyPatch
+    shared_states: list[SharedState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its numbers may be old; nothing is left to it."""
-    _, one, two = boards
+    _, one, two = shared_states
     ready(one, 0)
     ready(two, 5)
     assert two.lead() == 5
@@ -54,9 +54,9 @@ def test_a_worker_that_stands_still_is_absent(
     assert two.best_other() is State.ABSENT
 
 
-def test_the_emptier_one_goes_first(boards: list[SharedState]) -> None:
+def test_the_emptier_one_goes_first(shared_states: list[SharedState]) -> None:
     """Whoever has more connections leaves the next to others; among equals nobody waits."""
-    _, one, two = boards
+    _, one, two = shared_states
     ready(one, 2)
     ready(two, 2)
     assert one.lead() == two.lead() == 0
@@ -65,9 +65,9 @@ def test_the_emptier_one_goes_first(boards: list[SharedState]) -> None:
 
 
 @pytest.mark.parametrize("state", [State.STRAINED, State.FULL, State.LEAVING])
-def test_one_that_takes_no_sessions_gets_none(boards: list[SharedState], state: State) -> None:
+def test_one_that_takes_no_sessions_gets_none(shared_states: list[SharedState], state: State) -> None:
     """However few connections it has, the others do not wait for it, and it waits for them."""
-    _, one, two = boards
+    _, one, two = shared_states
     one.tell(state, connections=0, sessions=0, places=9)
     ready(two, 5)
     assert (one.lead(), two.lead()) == (None, 0)
@@ -75,9 +75,9 @@ def test_one_that_takes_no_sessions_gets_none(boards: list[SharedState], state: 
     assert two.best_other() is state
 
 
-def test_one_without_room_leaves_it_to_others(boards: list[SharedState]) -> None:
+def test_one_without_room_leaves_it_to_others(shared_states: list[SharedState]) -> None:
     """As many connections as places, and every one may become a session."""
-    _, one, two = boards
+    _, one, two = shared_states
     ready(one, 4, places=4)
     ready(two, 4, places=5)
     assert (one.lead(), two.lead()) == (None, 0)
@@ -85,9 +85,9 @@ def test_one_without_room_leaves_it_to_others(boards: list[SharedState]) -> None
     assert one.lead() == two.lead() == 0
 
 
-async def test_courtesy(boards: list[SharedState], autojump_clock: trio.testing.MockClock) -> None:
+async def test_courtesy(shared_states: list[SharedState], autojump_clock: trio.testing.MockClock) -> None:
     """With both waiting the emptier worker accepts; alone, the fuller one does too."""
-    _, one, two = boards
+    _, one, two = shared_states
     accepted: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as shared:
         address = shared.getsockname()
