@@ -60,6 +60,7 @@ async def test_an_engine_that_ignores_sigterm_is_killed(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "STOP_S", 0.3)
     async with trio.open_nursery() as nursery:
         await nursery.start(_supervise, 0)
+        await until(lambda: psutil.Process().children() != [])
         (child,) = psutil.Process().children()
         family = [child, *child.children()]
         child.suspend()

@@ -147,7 +147,7 @@ def test_errors(code: str, is_retryable: bool) -> None:
 def test_words_that_nobody_timed() -> None:
     """Text whose words have no times is told without words."""
     message = FINAL[: FINAL.index('"words"')] + '"words":null}'
-    assert finishing().received(message) == (Final("go forward", 460, 1170, None),)
+    assert list(finishing().received(message)) == [Final("go forward", 460, 1170, None)]
 
 
 @pytest.mark.parametrize("message", ['{"type":"mood"}', '{"type":"mood","value":[1]}'])
