@@ -7,6 +7,7 @@ from typing import Final
 import hypothesis
 import pytest
 
+from routeraudio.providers import models
 from tests.emulators.sdk_rows import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
@@ -33,3 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that are not told where keep their books here, each test's its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(autouse=True)
+def packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon in the test's process says which models its engine has; the next test begins with all there might be."""
+    monkeypatch.setattr(models, "_INSTALLED", {})
