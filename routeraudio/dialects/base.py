@@ -48,6 +48,12 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Names of parameters nobody knows; ignored."""
     more: msgspec.Struct | None = None
     """What only this dialect knows of; handed to it when it is made."""
+    has_own_model: bool = False
+    """The model is one of the protocol's vendor: a provider that has none of that name serves with its default."""
+    subprotocol: str | None = None
+    """Of those that the client offers, the one that the upgrade is answered with."""
+    advice: tuple[str, ...] = ()
+    """What was asked for and has no effect, or another one, whoever serves: told beside the upgrade."""
 
     def __repr__(self) -> str:
         return f"StreamRequest({self.options!r}, …)"
@@ -154,12 +160,14 @@ class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     paths: tuple[str, ...]
+    claims: Callable[[Request], bool] | None = None
+    """Whether a request is this protocol's, where its path alone does not say so. Asked before paths are compared."""
     parse: Callable[[Request], StreamRequest]
     """Raises `BadRequest`."""
     dialect: Callable[[Opening], Dialect]
     bad_request: Callable[[Sequence[ClientFault]], bytes]
     """The JSON body of the HTTP 400."""
-    refusal: Callable[[StreamRequest, ClientFault], bytes] | None = None
+    refusal: Callable[[StreamRequest, Fault], bytes] | None = None
     """The JSON body of an HTTP 401 or 403; None: the client is let in, and told there."""
     default_provider: str | None = None
     """Serves clients that name none (`Options.provider` is empty) and whose key has none of its own either."""

@@ -32,6 +32,8 @@ from routeraudio.dialects.base import (
     StreamRequest,
 )
 from routeraudio.dialects.parameters import (
+    LANGUAGE,
+    MODEL,
     Given,
     boolean,
     choice,
@@ -62,8 +64,6 @@ CONTROLS: Constant[dict[str, Control]] = {
 }
 
 _ENCODING_ALIASES: Constant = {"mulaw": "pcm_mulaw"}
-_MODEL: Constant = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
-_LANGUAGE: Constant = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
 
 # What travels.
@@ -266,10 +266,8 @@ def parse(request: Request) -> StreamRequest:
             sample_rate=given.take("sample_rate", _sample_rate, required=True, default=16000),
             channels=given.take("channels", number(1, CHANNELS_MAX), default=1),
         ),
-        model=given.take("model", matching(_MODEL, "a model name"), default=None),
-        language=given.take(
-            "language", matching(_LANGUAGE, "a language code like en or pt-BR"), default="en"
-        ),
+        model=given.take("model", matching(MODEL, "a model name"), default=None),
+        language=given.take("language", matching(LANGUAGE, "a language code like en or pt-BR"), default="en"),
         diarize=given.take("diarize", boolean, default=False),
         punctuate=given.take("punctuate", boolean, default=True),
         partial_results=given.take("partial_results", boolean, default=False),

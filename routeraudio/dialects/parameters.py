@@ -18,22 +18,26 @@ T = TypeVar("T")
 PARAMETERS_MAX: Final = 64
 """In a query; the richest protocol knows some twenty."""
 
+MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+
+LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}")
 """A parameter's name as it may be logged; shorter than any key."""
 
 
-def query_pairs(query: str) -> list[tuple[str, str]]:
+def query_pairs(query: str, parameters_max: int = PARAMETERS_MAX) -> list[tuple[str, str]]:
     """Names and values of a query, in order.
 
     Raises:
         BadRequest: it cannot be read.
     """
     try:
-        return parse_qsl(query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX, errors="strict")
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=parameters_max, errors="strict")
     except ValueError as exc:
-        problem = f"the query must be UTF-8 and have at most {PARAMETERS_MAX} parameters"
+        problem = f"the query must be UTF-8 and have at most {parameters_max} parameters"
         raise BadRequest([invalid_parameter("query", problem)]) from exc
 
 

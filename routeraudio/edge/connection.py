@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 import trio
 
-from routeraudio.dialects.catalog import BY_PATH
+from routeraudio.dialects.catalog import BY_PATH, find
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.forwarded import Network, client_address, is_trusted
 from routeraudio.edge.http_error import answer, error_body
@@ -106,7 +106,7 @@ class ConnectionHandler:
         if is_trusted(address, self._trusted_proxies):
             forwarded_for = head.request.headers.get("x-forwarded-for", "")
             ticket.comes_from(client_address(address, forwarded_for, self._trusted_proxies))
-        dialect = BY_PATH.get(head.request.path)
+        dialect = find(head.request)
         is_gateway = self._gateway is not None and is_gateway_path(head.request.path)
         if head.is_upgrade and dialect is not None:
             await self._streaming.serve(stream, head, dialect, ticket)

@@ -104,7 +104,7 @@ class StreamHandler:
                 stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
             )
             options, route = self._resolve(
-                stream_request.options, entry, await self._usual_provider(stream_request, shown, ticket)
+                stream_request, entry, await self._usual_provider(stream_request, shown, ticket)
             )
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
@@ -143,16 +143,21 @@ class StreamHandler:
         except Fault:
             return None  # told when it is asked for again, in its place
 
-    def _resolve(self, options: Options, entry: DialectEntry, usual: str | None) -> tuple[Options, Route]:
+    def _resolve(
+        self, stream_request: StreamRequest, entry: DialectEntry, usual: str | None
+    ) -> tuple[Options, Route]:
         """The options with the provider's defaults filled in.
 
         Raises:
             ClientFault: a combination that cannot work.
         """
+        options = stream_request.options
         if not options.provider:
             assert entry.default_provider is not None, "a dialect without a default requires the parameter"
             options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
         route = self.routes[options.provider]
+        if stream_request.has_own_model and not models.load(options.provider).find(options.model or ""):
+            options = msgspec.structs.replace(options, model=None)
         if options.model is None and route.default_model is not None:
             options = msgspec.structs.replace(options, model=route.default_model)
         options = entry.fit(options)
@@ -161,7 +166,7 @@ class StreamHandler:
         return options, route
 
     async def _refusal(
-        self, handshake: "Handshake", body: Callable[[StreamRequest, ClientFault], bytes]
+        self, handshake: "Handshake", body: Callable[[StreamRequest, Fault], bytes]
     ) -> tuple[int, bytes] | None:
         """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
         try:
@@ -215,7 +220,7 @@ class StreamHandler:
 
     async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
-        accepted = response(handshake.head)
+        accepted = response(handshake.head, handshake.stream_request.subprotocol)
         if accepted.status_code != 101:
             await answer(
                 stream,
@@ -223,7 +228,7 @@ class StreamHandler:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        if advice := (*warnings(handshake.options), *ignored(handshake.stream_request.unknown)):
+        if advice := handshake.advice:
             accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
         limits = self.config.limits
         return await open_websocket(
@@ -256,6 +261,14 @@ class Handshake(msgspec.Struct, frozen=True):
     options: Options
     route: Route
     ticket: Ticket
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What was asked for and has no effect, or another one."""
+        asked, options = self.stream_request, self.options
+        is_replaced = asked.has_own_model and asked.options.model != options.model
+        served = (f"model: {options.provider} serves, with {self.model}",) if is_replaced else ()
+        return (*warnings(options), *asked.advice, *served, *ignored(asked.unknown))
 
     @property
     def model(self) -> str:

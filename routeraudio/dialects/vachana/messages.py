@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from routeraudio.dialects.base import StreamRequest
-from routeraudio.model.errors import ClientFault
+from routeraudio.model.errors import ClientFault, Fault
 
 CHUNK_SAMPLES: Final = 512
 """In a frame as the vendor's clients send it, at every sample rate."""
@@ -116,7 +116,7 @@ def bad_request(faults: Sequence[ClientFault]) -> bytes:
     return _refusal("BAD_REQUEST", "; ".join(fault.message for fault in faults), 400)
 
 
-def refusal(wish: StreamRequest, fault: ClientFault) -> bytes:
+def refusal(wish: StreamRequest, fault: Fault) -> bytes:
     """The body of an HTTP 401 or 403."""
     if fault.code != "unauthorized":
         return _refusal("FORBIDDEN", fault.message, 403)

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from routeraudio.dialects.base import BadRequest, Request, StreamRequest
+from routeraudio.dialects.credentials import key_and_token
 from routeraudio.dialects.parameters import Given, boolean, choice, integer, matching, number, query_pairs
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.options import Options
-from routeraudio.model.router_token import is_token
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.providers.models import Model, is_detection, load, speaks, speaks_as
 
@@ -111,10 +111,7 @@ def parse(request: Request) -> StreamRequest:
     shown = given.take("x-api-key-id", str, default=None) or None
     if given.faults:
         raise BadRequest(given.faults)
-    has_token = shown is not None and is_token(shown)
-    return StreamRequest(
-        options, None if has_token else shown, shown if has_token else None, unknown=given.unknown, more=more
-    )
+    return StreamRequest(options, *key_and_token(shown), unknown=given.unknown, more=more)
 
 
 def fit(options: Options) -> Options:

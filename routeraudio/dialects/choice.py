@@ -1,0 +1,30 @@
+"""Which provider a client of another vendor means: it has a place for a model, and none for a provider."""
+
+from typing import Final
+
+import msgspec
+
+from routeraudio.providers.catalog import PROVIDERS
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A provider and its model."""
+
+    provider: str = ""
+    """Empty: the usual one of the key."""
+    model: str | None = None
+    is_vendors: bool = False
+    """Whether the model is a name of the protocol's vendor, which other providers need not know."""
+
+
+DEFAULT: Final = Choice()
+
+
+def chosen(model: str | None, place: Choice = DEFAULT) -> Choice:
+    """What ``model`` says, which is `PROVIDER`, `PROVIDER/MODEL` or a name of the vendor's; else what the path says."""
+    named, _, rest = (model or "").partition("/")
+    if named in PROVIDERS:
+        return Choice(named, rest or None)
+    if place.model is not None or model is None:
+        return place
+    return Choice(place.provider, model, is_vendors=True)
