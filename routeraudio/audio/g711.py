@@ -21,7 +21,8 @@ def _expanded(code: int) -> int:
     return -magnitude if inverted & 0x80 else magnitude
 
 
-_EXPANSION: Final = np.array([_expanded(code) for code in range(256)], "<i2")
+EXPANSION: Final = np.array([_expanded(code) for code in range(256)], "<i2")
+"""16-bit samples by code."""
 
 
 class MulawDecoder:
@@ -41,7 +42,7 @@ class MulawDecoder:
 
     def push(self, data: bytes) -> bytes:
         codes = np.frombuffer(self._steps.whole(data), np.uint8)
-        return _EXPANSION.take(codes).tobytes()
+        return EXPANSION.take(codes).tobytes()
 
     def finish(self) -> bytes:
         return b""

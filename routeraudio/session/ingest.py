@@ -5,6 +5,7 @@ from typing import Final
 
 import trio
 
+from routeraudio.audio.sniff import Sniffer
 from routeraudio.dialects.base import Command, Control, Dialect, DialectEvent
 from routeraudio.model.message import Message
 from routeraudio.session.link import Link
@@ -20,6 +21,7 @@ class Ingest:
 
     Args:
         aside: passes on what the dialect tells itself.
+        sniffer: looks whether raw audio is what it is said to be; None: nobody does.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class Ingest:
         target: Link[Command],
         received: Received,
         aside: Callable[[DialectEvent], object],
+        sniffer: Sniffer | None = None,
     ) -> None:
         self._client = client
         self._dialect = dialect
         self._target = target
         self._received = received
         self._aside = aside
+        self._sniffer = sniffer
         self._over = trio.Event()
         self._reason: Exception | None = None
         self.is_finished = False
@@ -45,8 +49,7 @@ class Ingest:
         for command in self._dialect.received(message):
             if isinstance(command, bytes):
                 if command and not self.is_finished:
-                    self._received.audio(len(command))
-                    room = self._push(command)
+                    room = self._take(command)
             elif isinstance(command, DialectEvent):
                 self._aside(command)
             elif command is Control.FINISH:
@@ -56,6 +59,17 @@ class Ingest:
             elif not self.is_finished:
                 room = self._target.push(command)
         return room
+
+    def _take(self, audio: bytes) -> bool:
+        """Audio as the client sent it, without a header that may stand before raw samples."""
+        if self._sniffer is not None:
+            audio = self._sniffer.read(audio)
+            if self._sniffer.is_done:
+                self._sniffer = None
+            if not audio:
+                return True
+        self._received.audio(len(audio))
+        return self._push(audio)
 
     def _push(self, audio: bytes) -> bool:
         """Hand audio over, a long message in pieces: a bound in bytes means little beside 1 MiB items."""
@@ -69,6 +83,9 @@ class Ingest:
     def finish(self) -> None:
         """No more audio: behind everything received so far, the upstream is asked for its last words."""
         if not self.is_finished:
+            if self._sniffer is not None and (held := self._sniffer.end()):
+                self._received.audio(len(held))
+                self._target.push(held)
             self.is_finished = True
             self._target.push(Control.FINISH)
 

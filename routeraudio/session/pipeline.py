@@ -14,6 +14,7 @@ import msgspec
 import structlog
 import trio
 
+from routeraudio.audio.sniff import Sniffer
 from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Dialect
 from routeraudio.model.errors import CloseCode, Fault, InternalFault
@@ -119,7 +120,10 @@ class Session:
             on_room=client.resume,
         )
         self._received = Received(arrivals)
-        self._ingest = Ingest(client, plan.dialect, self._audio, self._received, aside=self._deliver.push)
+        sniffer = Sniffer(options.audio) if options.audio.is_raw else None
+        self._ingest = Ingest(
+            client, plan.dialect, self._audio, self._received, aside=self._deliver.push, sniffer=sniffer
+        )
         self._frame = Frame(
             client,
             limits,

@@ -1,9 +1,11 @@
 """What reaches the provider is what the client said, whatever way it was cut."""
 
+import json
+
 import numpy as np
 import pytest
 
-from .router import Router, open_router, rest
+from .router import CLIP, Router, open_router, rest
 from .speech import END, pcm, pieces, resampled
 
 
@@ -41,6 +43,23 @@ async def test_conversion_equals_reference(sample_rate: int) -> None:
     got = np.frombuffer(received[0], "<i2").astype(float)[: len(reference)]
     noise = got[200:-200] - reference[200 : len(got) - 200]
     assert 10 * np.log10(np.mean(got**2) / np.mean(noise**2)) > 35
+
+
+async def test_a_wav_file_is_served_and_floats_are_refused() -> None:
+    """A header that fits is left out; samples of another kind end the stream with a word about them, not with 1000."""
+    speech = pcm()
+    raw = {"provider": "deepgram", "encoding": "pcm_s16le", "sample_rate": 16000}
+    async with open_router() as router:
+        await send(router, [CLIP.read_bytes()], **raw)
+        assert bytes(router.emulator.connections[0].audio) == speech
+        floats = (np.frombuffer(speech, "<i2") / 32_768).astype("<f4").tobytes()
+        async with router.connect("good", **raw) as client:
+            await client.send_message(floats)
+            messages, code = await rest(client)
+    assert code == 1003
+    error = json.loads(messages[-1])
+    assert error["code"] == "audio_error"
+    assert "32-bit float" in error["error"]
 
 
 async def send(router: Router, chunks: list[bytes], **parameters: object) -> None:

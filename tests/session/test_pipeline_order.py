@@ -86,6 +86,8 @@ async def _told_in_fits(
             nursery.start_soon(client)
             await upstream()
             play.upstream.reads()
+        # A vendor ends when it has been asked to, which it is not before it has been dialled.
+        await trio.sleep(dial_s + 1)
         await settled()
         await play.upstream.says("end")
         await play.ends()
