@@ -1,8 +1,7 @@
 """What a transparent session is charged: the audio of a cycle may pass when the cycle is granted, and not before.
 
-Unlike a session's `AudioMeter`, which looks at audio that has been sent, this looks at a message before it is sent. A
-message cannot be cut: one that holds several cycles passes when its first is granted (in doubt for the client), and
-what follows waits for all of them. Audio that has no size lasts as long as the connection does.
+A message cannot be cut: one that holds several cycles waits until all of them are granted. Audio that has no size
+lasts as long as the connection does.
 """
 
 from collections.abc import Callable
@@ -51,7 +50,7 @@ class AudioGate:
         """Wait until the message may be sent, or no more may be."""
         while not (self.is_shut or self.lets_pass()):
             try:
-                await self._credit.wait_granted(self._next(self._audio_ms()))
+                await self._credit.wait_granted(cycles(self._audio_ms()))
             except Fault as fault:
                 self.is_shut = True
                 self._on_refused(fault)
@@ -67,18 +66,14 @@ class AudioGate:
             await self.wait()
 
     def _pays(self, audio_ms: int) -> bool:
-        if self.is_shut or self._next(audio_ms) > self._credit.granted:
-            return False
         needed = cycles(audio_ms)
+        if self.is_shut or needed > self._credit.granted:
+            return False
         if needed > self.cycles:
             self.cycles = needed
             self._credit.begun(needed)
-        self._paid_ms = int(min(self._credit.granted, needed)) * CYCLE_MS
+        self._paid_ms = needed * CYCLE_MS
         return True
-
-    def _next(self, audio_ms: int) -> int:
-        """The cycle that must be granted before so much audio may pass."""
-        return min(cycles(audio_ms), self.cycles + 1)
 
     def _audio_ms(self) -> int:
         meter = self._meter

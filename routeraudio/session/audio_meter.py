@@ -56,11 +56,15 @@ class AudioMeter:
         self._sent_bytes = sent_bytes
         return sent_bytes < self._look_at_bytes or self._look()
 
-    async def room(self) -> None:
-        """Wait until more audio may be sent, or none may any more."""
-        while not (self.is_cut or self._look()):
+    def covers(self, sent_bytes: int) -> bool:
+        """Whether so many bytes in all may be sent. What cannot be cut at the borders of cycles is asked for ahead."""
+        return cycles(self._position_ms(sent_bytes)) <= self._credit.granted
+
+    async def room(self, sent_bytes: int = 0) -> None:
+        """Wait until more audio may be sent, up to ``sent_bytes`` in all, or none may any more."""
+        while not (self.is_cut or (self._look() and self.covers(sent_bytes))):
             try:
-                await self._credit.wait_granted(self.cycles + 1)
+                await self._credit.wait_granted(max(self.cycles + 1, cycles(self._position_ms(sent_bytes))))
             except Fault as fault:
                 self.cut(fault)
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -65,6 +65,7 @@ class Relay:
         "_past_bytes",
         "_past_usage_ms",
         "_source",
+        "_waiting",
         "connections",
         "finalised_ms",
         "is_finishing",
@@ -104,6 +105,8 @@ class Relay:
         self._is_first_ready = False
         self._past_bytes = 0
         """Sent over earlier connections."""
+        self._waiting: bytes | None = None
+        """A piece of a container with more cycles in it than are granted: it is sent whole or not at all."""
         self._past_usage_ms = 0
         self.is_finishing = False
         """No more audio comes."""
@@ -132,10 +135,10 @@ class Relay:
         if isinstance(command, bytes):
             if self._audio_meter.is_cut:
                 return True
-            if self.pause is not None:
-                self.pause.audio(command)
-            may_take_more = current.take(command)
-            return self._audio_meter.sent(self._past_bytes + current.sent_bytes) and may_take_more
+            if not (current.candidate.audio_format.is_raw or self._audio_meter.covers(self._with(command))):
+                self._waiting = command
+                return False
+            return self._send(current, command)
         if command is Control.FINISH:
             self.is_finishing = True
         return current.take(command)
@@ -153,8 +156,24 @@ class Relay:
             self._is_first_ready = True
             self._observer.ready(current.ready_s - current.opened_s)
         await current.flushed()
-        await self._audio_meter.room()
+        waiting = self._waiting
+        await self._audio_meter.room(0 if waiting is None else self._with(waiting))
+        if waiting is not None:
+            self._waiting = None
+            if not self._audio_meter.is_cut:
+                self._send(current, waiting)
         await trio.sleep(current.ahead_s())
+
+    def _send(self, current: Upstream, audio: bytes) -> bool:
+        if self.pause is not None:
+            self.pause.audio(audio)
+        may_take_more = current.take(audio)
+        return self._audio_meter.sent(self._past_bytes + current.sent_bytes) and may_take_more
+
+    def _with(self, audio: bytes) -> int:
+        """Bytes sent in all, ``audio`` among them."""
+        sent_bytes = 0 if self._current is None else self._current.sent_bytes
+        return self._past_bytes + sent_bytes + len(audio)
 
     # What is told.
 

@@ -52,16 +52,25 @@ def test_a_cycle_is_not_begun_before_it_is_granted() -> None:
 
 
 def test_a_message_of_several_cycles() -> None:
-    """It passes when its first is granted, and what follows waits for the last."""
+    """It passes when its last is granted, and is charged nothing before."""
     way = Way(granted=1)
-    assert way.passes(SECOND * 12)
-    assert way.credit.marks == [3]
-    assert not way.passes(SECOND)
+    assert not way.passes(SECOND * 12)
     way.credit.grant(2)
     assert not way.toll.lets_pass()
+    assert (way.credit.marks, way.toll.passed_ms) == ([], 0)
     way.credit.grant(3)
     assert way.toll.lets_pass()
-    assert way.credit.marks == [3]
+    assert (way.credit.marks, way.toll.passed_ms) == ([3], 12_000)
+
+
+async def test_a_message_beyond_the_budget(autojump_clock: MockClock) -> None:
+    """All of its cycles are asked for at once, and none is charged when one of them is refused."""
+    way = Way(granted=1)
+    way.credit.refuse(BudgetUsedUp("used up"))
+    assert not way.passes(SECOND * 131)
+    await way.toll.wait()
+    assert (way.credit.waited, way.credit.marks, way.toll.passed_ms) == ([27], [], 0)
+    assert len(way.refusals) == 1
 
 
 async def test_waiting_for_a_grant(autojump_clock: MockClock) -> None:

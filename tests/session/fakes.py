@@ -5,7 +5,7 @@ the session has asked it to (as it would in the socket), and closing takes as lo
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -16,7 +16,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.session.audio_meter import AudioMeter
 from routeraudio.session.candidate import Candidate
-from routeraudio.session.credit import UnlimitedCredit
+from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.observer import Arrivals, NullObserver
 from routeraudio.session.relay import Relay
@@ -71,16 +71,27 @@ class Unwatched:
     """A relay and its connections. Audio comes as the provider takes it; nobody pays for it and nobody watches."""
 
     def __init__(
-        self, candidate: Candidate, deliver: Deliver, limits: Limits, *, is_raw: bool = False
+        self,
+        candidate: Candidate,
+        deliver: Deliver,
+        limits: Limits,
+        *,
+        is_raw: bool = False,
+        credit: Credit | None = None,
+        position_ms: Callable[[int], int] = lambda _: 0,
     ) -> None:
         audio = candidate.audio_format
+        self.faults: list[Fault] = []
         self.source = transcoder(audio, audio)
         self.relay = Relay(
             audio,
             deliver,
             limits,
             audio_meter=AudioMeter(
-                UnlimitedCredit(), audio, position_ms=lambda _: 0, on_refused=lambda _: None
+                UnlimitedCredit() if credit is None else credit,
+                audio,
+                position_ms=position_ms,
+                on_refused=self.faults.append,
             ),
             observer=NullObserver(),
             arrivals=Arrivals(audio, NullObserver()),

@@ -1,6 +1,6 @@
 """A relay alone: a fake upstream behind it, a client that reads in front."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -9,6 +9,7 @@ from routeraudio.dialects.listen import Listen
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Pace
 from routeraudio.session.candidate import Candidate
+from routeraudio.session.credit import Credit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.streams import Dialler
 from tests.session.adapter import FakeAdapter
@@ -27,6 +28,8 @@ class Relaying:
         *,
         parse_json: bool = True,
         pace: Pace | None = None,
+        credit: Credit | None = None,
+        position_ms: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self.client = FakeStream()
         self.upstream = FakeStream()
@@ -39,7 +42,10 @@ class Relaying:
             dial=FakeDialler(self.upstream) if dial is None else dial,
             pace=pace,
         )
-        around = Unwatched(candidate, self.deliver, limits, is_raw=not parse_json)
+        around = Unwatched(
+            candidate, self.deliver, limits, is_raw=not parse_json, credit=credit, position_ms=position_ms
+        )
+        self.faults = around.faults
         self.relay, self.succession = around.relay, around.succession
         self.fault: Exception | None = None
 
@@ -62,6 +68,8 @@ async def relaying(
     *,
     parse_json: bool = True,
     pace: Pace | None = None,
+    credit: Credit | None = None,
+    position_ms: Callable[[int], int] = lambda _: 0,
 ) -> AsyncIterator[Relaying]:
     play = Relaying(
         FakeAdapter() if adapter is None else adapter,
@@ -69,6 +77,8 @@ async def relaying(
         dial,
         parse_json=parse_json,
         pace=pace,
+        credit=credit,
+        position_ms=position_ms,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play.run)

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from routeraudio.dialects.base import Control
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
-from routeraudio.model.errors import Fault, UpstreamFault
+from routeraudio.model.errors import BudgetUsedUp, Fault, UpstreamFault
 from routeraudio.model.events import Failed, Finished
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Pace
@@ -17,7 +17,7 @@ from routeraudio.session.streams import Refused
 from routeraudio.session.upstream import LAST_WORDS_FACTOR
 from tests.session.adapter import FakeAdapter
 from tests.session.conversation import CHUNK, SECOND, settled, short
-from tests.session.fakes import FakeDialler, FakeStream
+from tests.session.fakes import FakeDialler, FakeStream, FakeTab
 from tests.session.relaying import Relaying, relaying
 
 
@@ -67,6 +67,34 @@ async def test_a_vendors_pace_is_kept(autojump_clock: MockClock) -> None:
             assert len(play.upstream.audio) <= (spoken_s + 3) * len(SECOND)
         assert trio.current_time() - began_s == pytest.approx(8, abs=0.5)
         assert play.upstream.audio == b"".join(bytes([number]) * len(SECOND) for number in range(10))
+
+
+async def test_a_container_s_piece_waits_for_all_of_its_cycles() -> None:
+    """It cannot be cut at their borders; what comes behind it stays behind it."""
+    credit = FakeTab(granted=1)
+    adapter = FakeAdapter(audio_format=AudioFormat("ogg_opus", 48_000, 2), is_ready_when_opened=True)
+    async with relaying(adapter, credit=credit, position_ms=lambda sent: sent * 1000) as play:
+        for command in (b"123", b"45678901", b"2", Control.FINISH):
+            play.relay.link.push(command)
+        await settled()
+        assert (play.upstream.heard, credit.marks, credit.waited) == ([b"123"], [1], [3])
+        credit.grant(3)
+        await settled()
+        assert play.upstream.heard == [b"123", b"45678901", b"2", "FINISH"]
+        assert credit.marks == [1, 3]
+
+
+async def test_a_container_s_piece_beyond_the_budget_is_not_sent() -> None:
+    """Nor is it charged."""
+    credit = FakeTab(granted=1)
+    credit.refuse(BudgetUsedUp("used up"))
+    adapter = FakeAdapter(audio_format=AudioFormat("ogg_opus", 48_000, 2), is_ready_when_opened=True)
+    async with relaying(adapter, credit=credit, position_ms=lambda sent: sent * 1000) as play:
+        for command in (b"123", b"45678901", b"2", Control.FINISH):
+            play.relay.link.push(command)
+        await settled()
+        assert (play.upstream.heard, credit.marks) == ([b"123", "FINISH"], [1])
+        assert len(play.faults) == 1
 
 
 async def test_audio_waits_for_readiness() -> None:

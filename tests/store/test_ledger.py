@@ -162,6 +162,42 @@ async def test_a_fast_client_waits_for_each_cycle(
     assert 15 * HURRY_S <= trio.current_time() < 21 * 2 * HURRY_S
 
 
+async def test_several_cycles_at_once(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
+    """What cannot be cut is granted whole, in one write, and what was not used is given back."""
+    credit = await opened(ledger)
+    await credit.wait_granted(27)
+    assert credit.granted >= 27
+    assert trio.current_time() < 1
+    credit.begun(26)
+    await close(credit, 130_000)
+    assert real.lines("s1")[0].cycles == 26
+    assert spent(real)[0] == real.total(UsageQuery()).amount_units
+
+
+async def test_several_cycles_beyond_the_budget(
+    autojump_clock: MockClock, ledger: Ledger, real: SqlStore
+) -> None:
+    """They are refused together; the budget is not overdrawn by a message of two minutes."""
+    budget = Budget(10 * CYCLE_USD)
+    real.set_key(a_key(terms=Terms(budget=budget)), act())
+    credit = await opened(ledger, budget=budget)
+    with pytest.raises(BudgetUsedUp):
+        await credit.wait_granted(27)
+    await close(credit, 0, "rate_limited")
+    assert (real.lines("s1")[0].cycles, spent(real)[0]) == (0, 0)
+
+
+async def test_several_cycles_in_an_outage(autojump_clock: MockClock, ledger: Ledger, store: Flaky) -> None:
+    """They are lent together, as far as the grace time goes."""
+    credit = await opened(ledger)
+    await stream(credit, 1, 2)
+    store.is_down = True
+    await credit.wait_granted(12)
+    with trio.move_on_after(GRACE_S / 2):
+        await credit.wait_granted(30)
+    assert 12 <= credit.granted < 30
+
+
 async def test_a_stream_ends(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
     """Its ending is durable when `close` returns; closing twice changes nothing."""
     credit = await opened(ledger)

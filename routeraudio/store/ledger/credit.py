@@ -55,6 +55,8 @@ class RunningCredit:
         self._on_wait = on_wait
         self._hurry = hurry
         self._cycles = 0
+        self._wanted = 0
+        """Cycles that somebody waits for."""
         self._lent = 0
         """Cycles granted here in this outage."""
         self._is_asked = False
@@ -78,11 +80,14 @@ class RunningCredit:
         while self.granted < cycles:
             if self._revoked is not None:
                 raise self._revoked
-            if not self._is_asked:
+            if cycles > self._wanted:
+                self._wanted = cycles
+                self._ask()
+            elif not self._is_asked:
                 self._ask()
             self._on_wait()
             await self._changed.wait()
-            if self.granted < cycles and self._refused is not None:
+            if self.granted < cycles and self._refused is not None and not self._is_asked:
                 raise self._refused
 
     async def revoked(self) -> None:
@@ -116,7 +121,7 @@ class RunningCredit:
         if end is None:
             # More than this, because the last cycle has begun.
             audio_ms = max(0, self._cycles - 1) * CYCLE_S * 1000
-            wanted = self._cycles + AHEAD
+            wanted = max(self._cycles + AHEAD, self._wanted)
             return Mark(session_id=session_id, leg=leg, cycles=self._cycles, wanted=wanted, audio_ms=audio_ms)
         return Mark(
             session_id=session_id,
@@ -141,11 +146,11 @@ class RunningCredit:
 
     def spooled(self, mark: Mark, lent_max: int) -> bool:
         """The local disk has ``mark``; at most ``lent_max`` cycles are lent. Whether it was the last word."""
-        wanted = mark.cycles + AHEAD
+        more = mark.wanted - int(self.granted)
         is_fit = self._refused is None and self._revoked is None and mark.ended is None
-        if is_fit and self.granted < wanted and self._lent < lent_max:
-            self._lent += 1
-            self._grant(wanted)
+        if is_fit and 0 < more <= lent_max - self._lent:
+            self._lent += more
+            self._grant(mark.wanted)
         elif self._refused is not None:
             self._notify()
         return self._told(mark)
