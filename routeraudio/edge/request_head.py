@@ -124,6 +124,8 @@ def _check(event: h11.Request, limits: Limits) -> None:
         raise BadRequestHead(414, f"path and query must have at most {limits.target_bytes} bytes")
     if not event.target.isascii():
         raise BadRequestHead(400, "path and query must be percent-encoded ASCII")
+    if not event.target.startswith(b"/"):
+        raise BadRequestHead(400, "a request names a path, which begins with /")
     names = [name for name, _ in event.headers]
     for name, value in event.headers:
         if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not _PRINTABLE.fullmatch(value):

@@ -22,8 +22,8 @@ from routeraudio.providers.catalog import PROVIDERS
 CAPACITY_REACHED: Final = 16
 """memories.ai's status for a stream too many (seed, section 5)."""
 
-_BODY_BYTES_MAX: Final = 200
-"""Of a vendor's refusal; a close frame has room for less."""
+_BODY_BYTES_MAX: Final = 4096
+"""Of a vendor's refusal. A close frame has room for far less, but a key in it must not be cut before it is found."""
 
 NO_CODE: Final = 1005
 """A close frame without a code."""
@@ -85,13 +85,18 @@ class Close(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def close_for_client(title: str, code: int | None, reason: str, *, is_violation: bool) -> Close:
+def close_for_client(
+    title: str, code: int | None, reason: str, *, is_violation: bool, secret: str | None = None
+) -> Close:
     """What the client is told when the provider's connection has ended.
 
     Args:
+        secret: our credential, which a provider may quote.
         code: of the provider's close frame; None: there was none.
         is_violation: we ended it, for what the provider sent.
     """
+    if secret is not None:
+        reason = reason.replace(secret, "…")
     if code is None:
         return Close(CloseCode.INTERNAL, f"the connection to {title} was lost")
     if is_violation:

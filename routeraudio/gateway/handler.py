@@ -301,7 +301,7 @@ class GatewayHandler:
             )
         if principal.is_own_key:
             return
-        wrong = call.passage.check(call.handshake)
+        wrong = call.passage.forbidden(call.passed_on)
         if wrong is not None:
             raise forbidden(wrong)
 
@@ -337,6 +337,7 @@ class GatewayHandler:
                 meter=call.passage.meter(call.handshake),
                 opening=_opening(call, principal),
                 end_of_audio=call.passage.end_of_audio,
+                secret=_ours(principal.credential),
                 observer=self._metrics.session(call.provider, "gateway"),
                 credit=credit,
             )
@@ -365,6 +366,11 @@ class GatewayHandler:
         headers = () if wait_s is None else (("retry-after", str(max(1, round(wait_s)))),)
         log.info("turned_away", status=refusal.status)
         await answer(stream, refusal.status, body, headers, media_type=media_type)
+
+
+def _ours(credential: Credential | None) -> str | None:
+    """Our own key for a provider; None: the client's, who knows it, or none."""
+    return credential.secret if credential is not None and not credential.is_clients_own else None
 
 
 def _in_close_frame(fault: Fault) -> LastWords:

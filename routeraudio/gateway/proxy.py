@@ -73,6 +73,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the first text message, where a key may stand in it."""
     end_of_audio: Callable[[int], Message] | None = None
     """See `providers.native`."""
+    secret: str | None = None
+    """Our credential, if it is ours that is used: providers have been seen to quote it."""
     credit: Credit = UnlimitedCredit()
     """What it is charged to. The frame closes it."""
     observer: Observer = NullObserver()
@@ -113,6 +115,7 @@ class Proxy:
         self._already = already
         self._opening = plan.opening
         self._meter = plan.meter
+        self._secret = plan.secret
         self._gate = AudioGate(plan.credit, plan.meter, on_refused=self.finish)
         self._owed: Message | None = None
         """Waits for its cycle to be granted."""
@@ -319,6 +322,8 @@ class Proxy:
                 self._end(message)
             return False
         self._messages_down += 1
+        if self._secret is not None and isinstance(message, str) and self._secret in message:
+            message = message.replace(self._secret, "…")
         client = self._client
         client.send(message)
         return not client.is_congested
@@ -335,7 +340,11 @@ class Proxy:
             Sides(
                 "ok" if is_clean else "provider_error",
                 close_for_client(
-                    self._plan.title, closed.code, closed.reason, is_violation=closed.is_violation
+                    self._plan.title,
+                    closed.code,
+                    closed.reason,
+                    is_violation=closed.is_violation,
+                    secret=self._secret,
                 ),
                 Close(CloseCode.NORMAL),
             )

@@ -119,6 +119,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return Handshake(decoded, self.request.headers)
 
     @property
+    def passed_on(self) -> Handshake:
+        """What the provider is told of it when the credential is ours."""
+        kept = [piece for piece in self.pieces if _name(piece) not in KEY_PARAMETERS]
+        return msgspec.structs.replace(self, pieces=tuple(kept)).handshake
+
+    @property
     def subprotocol(self) -> str | None:
         """What the upgrade answers: a browser gives up when none of its offers comes back."""
         known = (*self.passage.subprotocols, *KEY_SUBPROTOCOLS)
@@ -210,7 +216,9 @@ def _problem(request: Request, is_general: bool, provider: str, path: str) -> Pr
 
 def _ambiguity(named: Named, provider: str) -> Problem | None:
     """What is allowed and charged depends on these; which of two counts, or in which case, is the vendor's secret."""
-    for name in (PROVIDERS[provider].native.model_parameter, *CHARGED_BY):
+    native = PROVIDERS[provider].native
+    single = (native.parameters or frozenset()) - native.lists
+    for name in dict.fromkeys((native.model_parameter, *CHARGED_BY, *sorted(single))):
         alike = [piece for known, piece in named if known == name]
         if any(unquote_plus(piece.partition("=")[0]) != name for piece in alike):
             return Problem(400, f"parameter {name}: write it in lower case")

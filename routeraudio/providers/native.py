@@ -124,6 +124,10 @@ class NativeProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """Subprotocols that mean something to the vendor beside carrying keys."""
     model_parameter: str | None = None
     """The query parameter that names the model; None: clients name it in a message."""
+    parameters: frozenset[str] | None = None
+    """What our credential is used with; others may cost more, or send transcripts elsewhere. None: with all."""
+    lists: frozenset[str] = frozenset()
+    """Of them, those that may be given more than once."""
     check: Callable[[Handshake], str | None] = lambda _: None
     """What our credential must not be used for, as a sentence for the client."""
     meter: Callable[[Handshake], AudioCounter]
@@ -132,6 +136,19 @@ class NativeProtocol(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Callable[[int, str], bytes]
     """The body of an HTTP refusal as the vendor would write it, from status and sentence."""
     refusal_type: str = "application/json"
+
+    def forbidden(self, handshake: Handshake) -> str | None:
+        """What our credential is not used for, as a sentence for the client; None: nothing."""
+        wrong = self.check(handshake)
+        if wrong is not None or self.parameters is None:
+            return wrong
+        for name, _ in handshake.query:
+            if name not in self.parameters:
+                allowed = ", ".join(sorted(self.parameters)) or "none"
+                return (
+                    f"the key stored here is not used with the parameter {name[:64]!a}; allowed are {allowed}"
+                )
+        return None
 
 
 def pcm_rate(sample_rate: str | int, *, bytes_per_sample: int = 2, channels: str | int = 1) -> int:

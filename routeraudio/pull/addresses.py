@@ -6,17 +6,40 @@ that the operator has named. What counts is the address that a connection is ope
 """
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""The last four bytes are an IPv4 address (RFC 6052)."""
+UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out for global unicast. What lies beside it leads into somebody's own network, or nowhere."""
 
-LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""The same within one operator's network, wherever the four bytes stand (RFC 8215)."""
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""The last four bytes are an IPv4 address (RFC 6052), which hosts without IPv4 reach this way."""
+
+SPECIAL: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # Azure's own services for its machines, at a public address
+            "192.0.0.0/24",  # protocol assignments (RFC 6890)
+            "192.31.196.0/24",  # AS112 (RFC 7535)
+            "192.52.193.0/24",  # multicast tunnels (RFC 7450)
+            "192.88.99.0/24",  # relays of 6to4 (RFC 7526)
+            "192.175.48.0/24",  # AS112 (RFC 7534)
+            "2001::/23",  # protocol assignments: Teredo, ORCHID and others (RFC 2928)
+            "2001:db8::/32",  # documentation (RFC 3849)
+            "2002::/16",  # 6to4: IPv4 inside (RFC 7526)
+            "2620:4f:8000::/48",  # AS112 (RFC 7534)
+            "3fff::/20",  # documentation (RFC 9637)
+        ),
+    )
+)
+"""Of IANA's special-purpose registries what Python's `is_global` takes for public, and what no registry has."""
+
+ISATAP: Final = frozenset({b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe"})
+"""In the third quarter of an address: the last one is an IPv4 address (RFC 5214, 6.1)."""
 
 
 def is_allowed(text: str, networks: Sequence[Network]) -> bool:
@@ -28,8 +51,16 @@ def is_allowed(text: str, networks: Sequence[Network]) -> bool:
     address = _plain(ipaddress.ip_address(text))
     if any(address in network for network in networks):
         return True
-    return all(one.is_global and not one.is_multicast for one in (address, *_inside(address))) and not (
-        isinstance(address, ipaddress.IPv6Address) and (address in LOCAL_NAT64 or address.is_site_local)
+    inside = _inside(address)
+    return _is_public(address) if inside is None else _is_public(inside)
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_multicast
+        and (address.version == 4 or address in UNICAST)
+        and not any(address in network for network in SPECIAL)
     )
 
 
@@ -39,13 +70,10 @@ def _plain(address: Address) -> Address:
     return address if mapped is None else mapped
 
 
-def _inside(address: Address) -> Iterator[Address]:
-    """IPv4 addresses that a gateway would take out of an IPv6 address and connect to."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if address in NAT64:
-        yield ipaddress.IPv4Address(address.packed[-4:])
+def _inside(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a gateway would take out of an IPv6 address and connect to."""
+    if isinstance(address, ipaddress.IPv6Address):
+        is_isatap = address in UNICAST and address.packed[8:12] in ISATAP
+        if is_isatap or address in NAT64:
+            return ipaddress.IPv4Address(address.packed[-4:])
+    return None

@@ -131,6 +131,13 @@ async def test_a_peer_that_says_nothing(autojump_clock: MockClock) -> None:
     assert await verdict(b"GET / HT", is_end=True) == 400
 
 
+@pytest.mark.parametrize("target", [b"?x", b"x", b"*", b"http://x/", b"//?", b"%2f", b";", b"#"])
+async def test_a_target_is_a_path(target: bytes, autojump_clock: MockClock) -> None:
+    """What names none crashed the server behind the door."""
+    answer = await verdict(request(first=b"GET " + target + b" HTTP/1.1"))
+    assert answer == (400 if target[:1] != b"/" else ("GET", "//"))
+
+
 async def test_limits_are_the_configurations(autojump_clock: MockClock) -> None:
     """Each bound can be moved."""
     narrow = msgspec.structs.replace(LIMITS, head_bytes=100, head_headers_max=2, target_bytes=10)

@@ -102,6 +102,12 @@ def test_closes_are_passed_on(code: int) -> None:
     assert close_for_provider(code, "why", is_violation=False) == Close(code, "why")
 
 
+def test_a_key_in_a_reason() -> None:
+    """Ours is not for the client to read, whoever quotes it."""
+    close = close_for_client("Deepgram", 1008, "bad key hush-1", is_violation=False, secret="hush-1")
+    assert close == Close(1008, "bad key …")
+
+
 def test_closes_that_nobody_sent() -> None:
     """A lost provider is a fault of the far side; a lost client has gone away. What we refused is not passed on."""
     assert close_for_client("Deepgram", None, "x", is_violation=False) == Close(

@@ -1,5 +1,6 @@
 """From an upgrade request to a running passage: who comes in, in which order refusals come, what the provider sees."""
 
+import json
 import re
 from typing import Any
 
@@ -411,6 +412,30 @@ async def test_a_passage_that_cannot_be_made() -> None:
         [credit] = home.ledger.credits
         assert [closing["ending"] for closing in credit.closings] == ["internal"]
         assert home.admission.sessions == 0
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+async def test_a_provider_that_quotes_the_key(is_own: bool) -> None:
+    """In a message, in a close: ours does not reach the client; its own it may read."""
+    key = OWN_KEY if is_own else STORED_KEY
+
+    async def quotes(connection: WebSocketConnection) -> None:
+        await connection.get_message()
+        await connection.send_message(json.dumps({"error": f"bad key {key}!"}))
+        await connection.aclose(1008, f"bad key {key}")
+
+    provider = Upstream(quotes)
+    shown = OWN_KEY if is_own else ROUTER_KEY
+    async with (
+        provider.serving() as url,
+        house({"deepgram": url}) as home,
+        caller(home.port, LISTEN, {"authorization": f"Token {shown}"}) as client,
+    ):
+        await client.send_message("x")
+        messages, code, reason = await rest(client)
+    assert code == 1008
+    seen = key if is_own else "…"
+    assert (json.loads(messages[0])["error"], reason) == (f"bad key {seen}!", f"bad key {seen}")
 
 
 async def test_nothing_of_a_key_is_logged(capsys: pytest.CaptureFixture[str]) -> None:

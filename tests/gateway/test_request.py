@@ -287,7 +287,7 @@ def test_models() -> None:
 
 def test_openai_is_for_transcription_only() -> None:
     """Our credential pays for no conversations."""
-    check = PROVIDERS["openai"].native.check
+    check = PROVIDERS["openai"].native.forbidden
     assert check(read("/gateway/openai/v1/realtime?intent=transcription").handshake) is None
     for query in (
         "",
@@ -295,4 +295,62 @@ def test_openai_is_for_transcription_only() -> None:
         "intent=transcription&model=gpt-realtime",
         "intent=transcription&call_id=1",
     ):
-        assert check(read(f"/gateway/openai/v1/realtime?{query}").handshake) is not None
+        assert check(read(f"/gateway/openai/v1/realtime?{query}").passed_on) is not None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/gateway/deepgram/v1/listen?model=nova-3&callback=https://evil.example",
+        "/gateway/deepgram/v1/listen?model=nova-3&Callback=https://evil.example",
+        "/gateway/deepgram/v1/listen?model=nova-3&call%62ack=https://evil.example",
+        "/gateway/deepgram/v1/listen?model=nova-3&callback_method=put",
+        "/gateway/deepgram/v2/listen?something_new=1",
+        "/gateway/openai/v1/realtime?intent=transcription&Intent=x",
+        "/gateway/assemblyai/v3/ws?webhook_url=https://evil.example",
+        "/gateway/assemblyai/v3/ws?llm_gateway=%7B%7D",
+        "/gateway/speechmatics/v2?notification_config=x",
+    ],
+)
+def test_our_credential_is_used_with_known_parameters(target: str) -> None:
+    """Whatever else a vendor takes may cost more, or send transcripts elsewhere."""
+    call = read(target)
+    assert PROVIDERS[call.provider].native.forbidden(call.passed_on) is not None or call.problem is not None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/gateway/deepgram/v1/listen?model=nova-3&keyterm=a&keyterm=b&token=router_key&tag=x",
+        "/gateway/speechmatics/v2?sm-sdk=python-rt-sdk-v1.2.1&jwt=x",
+        "/gateway/assemblyai/v3/ws?speech_model=x&keyterms_prompt=%5B%22a%22%5D",
+    ],
+)
+def test_what_clients_ask_for_every_day(target: str) -> None:
+    """Passes; a key among it is ours to take out."""
+    call = read(target)
+    assert call.problem is None
+    assert PROVIDERS[call.provider].native.forbidden(call.passed_on) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/agent", "/v2/Agent", "/v2/AGENT", "/v2/agent/x", "/v2/Agent/", "/v2/en/x"]
+)
+def test_speechmatics_transcribes_only(path: str) -> None:
+    """Whatever the case."""
+    problem = read(f"/gateway/speechmatics{path}").problem
+    assert problem is not None
+    assert problem.status == 404
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/en", "/v2/cmn_en", "/v2/en_ms_ta", "/v2/auto"])
+def test_speechmatics_languages(path: str) -> None:
+    """The old SDK appends them."""
+    assert read(f"/gateway/speechmatics{path}").problem is None
+
+
+def test_a_parameter_given_twice() -> None:
+    """Which of two counts is the vendor's secret: `intent` may not be said in two ways."""
+    problem = read("/gateway/openai/v1/realtime?intent=transcription&intent=conversation").problem
+    assert problem is not None
+    assert problem.status == 400

@@ -40,6 +40,42 @@ _CODES: Final = {
 }
 
 
+_LISTS: Final = frozenset(
+    ("extra", "keyterm", "keywords", "language_hint", "redact", "replace", "search", "tag")
+)
+
+_PARAMETERS: Final = _LISTS | frozenset(
+    (
+        "channels",
+        "detect_entities",
+        "diarize",
+        "diarize_model",
+        "dictation",
+        "eager_eot_threshold",
+        "encoding",
+        "endpointing",
+        "eot_threshold",
+        "eot_timeout_ms",
+        "filler_words",
+        "interim_results",
+        "language",
+        "mip_opt_out",
+        "model",
+        "multichannel",
+        "no_delay",
+        "numerals",
+        "profanity_filter",
+        "punctuate",
+        "sample_rate",
+        "smart_format",
+        "utterance_end_ms",
+        "vad_events",
+        "version",
+    )
+)
+"""All of `/v1/listen` and `/v2/listen` but `callback` and `callback_method`, which send transcripts elsewhere."""
+
+
 NATIVE: Final = NativeProtocol(
     default_path="/v1/listen",
     paths=re.compile(r"/v[12]/listen"),
@@ -47,6 +83,8 @@ NATIVE: Final = NativeProtocol(
     key_scheme="Token ",
     headers=USER_AGENT | {"x-deepgram-session-id"},
     model_parameter="model",
+    parameters=_PARAMETERS,
+    lists=_LISTS,
     meter=_meter,
     end_of_audio=lambda _: '{"type":"CloseStream"}',
     refusal=lambda status, message: as_json(

@@ -48,11 +48,8 @@ def _rate(session: object) -> int | None:
 
 
 def _check(handshake: Handshake) -> str | None:
-    named = {name for name, _ in handshake.query}
-    if named & {"model", "call_id"} or handshake.parameter("intent") != "transcription":
-        return (
-            "only transcription is served here: connect with intent=transcription, without model and call_id"
-        )
+    if handshake.parameter("intent") != "transcription":
+        return "only transcription is served here: connect with intent=transcription"
     return None
 
 
@@ -70,6 +67,7 @@ NATIVE: Final = NativeProtocol(
     subprotocols=("realtime",),
     # A conversation answers in speech, at many times the price that a stream is charged.
     check=_check,
+    parameters=frozenset(("intent",)),
     meter=_meter,
     refusal=lambda status, message: as_json(
         {

@@ -46,10 +46,12 @@ def _rate(audio_format: object) -> int:
 
 NATIVE: Final = NativeProtocol(
     default_path="/v2",
-    paths=re.compile(r"/v2/?|/v2/(?!agent\b)[A-Za-z_-]{2,16}"),  # the old SDK appends the language
+    # The old SDK appends the language: `en`, `cmn_en`, `en_ms_ta`, `auto`.
+    paths=re.compile(r"/v2/?|/v2/(?:auto|[a-z]{2,3}(?:[_-][a-zA-Z]{2,4}){0,3})/?"),
     key_header="authorization",
     key_scheme="Bearer ",
     headers=USER_AGENT | {"x-request-id"},
+    parameters=frozenset(("sm-app", "sm-sdk", "sm-voice-sdk")),
     meter=lambda _: AudioCounter(BY_THE_CLOCK, text_reader(_Text, _read)),
     end_of_audio=lambda binaries: f'{{"message":"EndOfStream","last_seq_no":{binaries}}}',
     refusal=lambda _, message: message.encode(),  # not documented; plain words, a guess
