@@ -110,7 +110,7 @@ def test_stream_standard_input(daemon: str) -> None:
 
 
 def test_stream_into_a_closed_pipe(daemon: str) -> None:
-    """A reader that leaves early costs no traceback. At the pace of speech: what comes at once may fit into the pipe."""
+    """A reader that leaves early costs no traceback. At the pace of speech: the pipe could hold what comes at once."""
     options = f"--provider local --url {daemon} --key {KEY} --partials --json"
     stream = f"{sys.executable} -m routeraudio stream {CLIP} {options}"
     done = subprocess.run(

@@ -11,7 +11,7 @@ import msgspec
 
 from routeraudio.config import address
 from routeraudio.config.decode import came, expected, unknown
-from routeraudio.config.schema import WEEK_S, Config, Key, Price, Provider, Pull, Server, Store
+from routeraudio.config.schema import WEEK_S, Config, Key, Price, Provider, Pull, RouteTable, Server, Store
 from routeraudio.config.source import Path, Source
 from routeraudio.policy.limits import Limits
 
@@ -53,7 +53,28 @@ def check(config: Config, source: Source, catalogue: Sequence[str]) -> None:
         if name not in catalogue:
             raise source.fault(("providers", name), unknown(name, catalogue, what="provider"))
         _provider(name, provider, source)
+    for name, route in config.routes.items():
+        _route(name, route, source, catalogue)
     _keys(config.keys, source)
+
+
+def _route(name: str, route: RouteTable, source: Source, catalogue: Sequence[str]) -> None:
+    if name in catalogue:
+        raise source.fault(("routes", name), "is the name of a provider; expected another one")
+    for text in route.providers:
+        provider = text.partition("/")[0]
+        if provider not in catalogue:
+            raise source.fault(("routes", name, "providers"), unknown(provider, catalogue, what="provider"))
+    if len(set(route.providers)) < len(route.providers):
+        raise source.fault(("routes", name, "providers"), "names a provider twice")
+    wanted = len(route.providers) if route.strategy == "weighted" else 0
+    if len(route.weights) != wanted:
+        message = (
+            f"expected {wanted} numbers, one for each provider" if wanted else 'needs strategy = "weighted"'
+        )
+        raise source.fault(("routes", name, "weights"), message)
+    if wanted and not any(route.weights):
+        raise source.fault(("routes", name, "weights"), "expected a number above 0 among them")
 
 
 def _server(server: Server, source: Source) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from routeraudio.config.secret import Secret
 from routeraudio.policy.limits import Limits
+from routeraudio.policy.routing import Strategy
 
 WEEK_S: Final = 604_800.0
 """No wait in a daemon that is restarted for updates is sensibly longer."""
@@ -172,6 +173,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The same in the transparent gateway and stream pull; None: the price above, or the product's default."""
     session_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] | None = None
     """The provider ends a connection after this long; None: the catalogue knows."""
+    redial: bool = True
+    """A connection that was lost in the middle of a session is replaced by another one to the same provider."""
     spawn: bool = False
     """Only `local`: the daemon starts and supervises the engine."""
     workers_max: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
@@ -180,6 +183,35 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Only `local`: who recognises where no models are listed; `auto`: the best that is installed."""
     models: tuple[LocalModel, ...] = ()
     """Only `local`: what the engine serves; the first is for clients that name none."""
+
+
+class Failover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[failover]`: how sessions survive the loss of a provider's connection."""
+
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    """Dials from the loss of a connection, or a session's beginning, until one carries the session."""
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 20.0
+    """The same in time."""
+    replay_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    """Audio kept for the next connection, while it is not final; at most 2 MiB."""
+    stall_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 8.0
+    """Speech without any text for so long is a provider that has stopped listening; 0: that is never noticed."""
+
+
+RouteName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+
+class RouteTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[routes.NAME]`: providers that stand in for each other, for clients that ask for `provider=NAME`."""
+
+    providers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
+    """Each as `NAME` or `NAME/MODEL`."""
+    strategy: Strategy = "order"
+    weights: tuple[Annotated[float, msgspec.Meta(ge=0, le=1000)], ...] = ()
+    """Only `weighted`: one for each provider."""
+    replay_s: Annotated[float, msgspec.Meta(gt=0, le=600)] | None = None
+    """None: as `[failover]` says."""
+    stall_s: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,6 +231,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pull: Pull = Pull()
     providers: dict[str, Provider] = {}
     """By catalogue name."""
+    failover: Failover = Failover()
+    routes: dict[RouteName, RouteTable] = {}
+    """`auto` is the one of clients that ask for `provider=auto`."""
     limits: Limits = Limits()
     log: Log = Log()
     keys: tuple[Key, ...] = ()

@@ -5,6 +5,7 @@
              {"type": "keepalive"}       still here                            (also KeepAlive)
     server → {"type": "transcript", …}   a final, or a partial that replaces the one before
              {"type": "turn_end", …}     after the final of a turn, where the provider says so
+             {"type": "notice", …}       of a stretch of audio no text will come: the provider has failed at it
              {"type": "error", …}        then the connection closes
              {"type": "summary", …}      with `summary=true`: the last message, what became of the audio
 
@@ -36,7 +37,6 @@ from routeraudio.dialects.parameters import (
     MODEL,
     Given,
     boolean,
-    choice,
     ignored,
     integer,
     matching,
@@ -44,8 +44,8 @@ from routeraudio.dialects.parameters import (
     query_pairs,
 )
 from routeraudio.model.audio import CHANNELS_MAX, ENCODINGS, SAMPLE_RATES_HZ, AudioFormat, Encoding
-from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault
-from routeraudio.model.events import Event, Final, Partial, Raw, Summary, TurnEnd
+from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault, invalid_parameter
+from routeraudio.model.events import Event, Final, Lost, Partial, Raw, Summary, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers.catalog import PROVIDERS
@@ -93,6 +93,14 @@ class TurnEndMessage(msgspec.Struct, tag_field="type", tag="turn_end"):
     channel: int | msgspec.UnsetType = msgspec.UNSET
 
 
+class NoticeMessage(msgspec.Struct, tag_field="type", tag="notice"):
+    code: Literal["audio_lost"]
+    message: str
+    provider: str
+    start_time: float
+    end_time: float
+
+
 class ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
     error: str
     code: ErrorCode
@@ -135,7 +143,7 @@ _decode_control: Constant = msgspec.json.Decoder(_FromClient).decode
 
 def schema() -> dict[str, Any]:
     """The JSON schema of every message to a client; messages of the provider's own, with `parse_json=false`, aside."""
-    return msgspec.json.schema(Transcript | TurnEndMessage | ErrorMessage | SummaryMessage)
+    return msgspec.json.schema(Transcript | TurnEndMessage | NoticeMessage | ErrorMessage | SummaryMessage)
 
 
 UNKNOWN_CHARACTERS_MAX: Constant = 512
@@ -201,7 +209,10 @@ class Listen:
         if isinstance(event, Partial):
             return (self._transcript(event, is_partial=True),) if self._partials else ()
         if isinstance(event, TurnEnd):
-            return (_encode(TurnEndMessage(self._provider, event.end_ms / 1000, _channel(event))).decode(),)
+            provider = event.provider or self._provider
+            return (_encode(TurnEndMessage(provider, event.end_ms / 1000, _channel(event))).decode(),)
+        if isinstance(event, Lost):
+            return (_encode(self._notice(event)).decode(),)
         return ()
 
     def error(self, fault: Fault) -> Sequence[Message]:
@@ -213,6 +224,13 @@ class Listen:
     def close_code(self, fault: Fault) -> CloseCode:
         """See `Dialect.close_code`."""
         return fault.close_code
+
+    def _notice(self, event: Lost) -> NoticeMessage:
+        start_s, end_s = event.start_ms / 1000, event.end_ms / 1000
+        message = (
+            f"no text will come of the audio from {start_s:g} to {end_s:g} s: the provider has failed at it"
+        )
+        return NoticeMessage("audio_lost", message, self._provider, start_s, end_s)
 
     def _summary(self, event: Summary) -> SummaryMessage:
         return SummaryMessage(
@@ -234,7 +252,7 @@ class Listen:
             ]
         return _encode(
             Transcript(
-                self._provider,
+                event.provider or self._provider,
                 event.text,
                 event.start_ms / 1000,
                 event.end_ms / 1000,
@@ -260,7 +278,7 @@ def parse(request: Request) -> StreamRequest:
     """
     given = Given(query_pairs(request.query))
     options = Options(
-        provider=given.take("provider", choice(tuple(PROVIDERS)), required=True, default=""),
+        provider=given.take("provider", _providers, required=True, default=""),
         audio=AudioFormat(
             encoding=given.take("encoding", _encoding, required=True, default="pcm_s16le"),
             sample_rate=given.take("sample_rate", _sample_rate, required=True, default=16000),
@@ -276,6 +294,10 @@ def parse(request: Request) -> StreamRequest:
         summary=given.take("summary", boolean, default=False),
         parse_json=given.take("parse_json", boolean, default=True),
     )
+    if given.faults and re.fullmatch(r"[^,/]+", options.provider) and options.provider not in PROVIDERS:
+        # It may be a route of the configuration; if not, all that is wrong is told at once.
+        expected = f"parameter provider: expected {_providers.__doc__}"
+        given.faults.insert(0, invalid_parameter("provider", expected))
     query_key = given.take("api_key", str, default=None)
     token = given.take("jwt_token", str, default=None)
     if given.faults:
@@ -295,6 +317,17 @@ def bad_request(faults: Sequence[ClientFault]) -> bytes:
             [_WrongParameter(fault.message, fault.parameter) for fault in faults],
         )
     )
+
+
+def _providers(text: str) -> str:
+    if _PROVIDERS.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
+_providers.__doc__ = f"one of {', '.join(PROVIDERS)}, several of them with commas between, auto, or a route"
+
+_PROVIDERS: Constant = re.compile(r"[a-z][A-Za-z0-9._:/-]{0,99}(?:,[a-z][A-Za-z0-9._:/-]{0,99}){0,15}")
 
 
 def _encoding(text: str) -> Encoding:

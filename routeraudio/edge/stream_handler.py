@@ -1,7 +1,7 @@
 """From an upgrade request to a running session: read the request, check it, answer 101, check the key, serve."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 from uuid import uuid4
@@ -13,22 +13,33 @@ import trio
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Clock, DialectEntry, Opening, StreamRequest
+from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, StreamRequest
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.request_head import Head
+from routeraudio.edge.serving import Server, Serving, serving
 from routeraudio.edge.upgrade import open_websocket, response
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, InternalFault, Overloaded
+from routeraudio.model.audio import AudioFormat
+from routeraudio.model.errors import (
+    ClientFault,
+    CloseCode,
+    ConfigFault,
+    Fault,
+    InternalFault,
+    Overloaded,
+    UpstreamFault,
+)
 from routeraudio.model.exceptions import bug_fields
-from routeraudio.model.options import Options
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
 from routeraudio.policy.limits import Limits
-from routeraudio.providers import models
 from routeraudio.providers.compatibility import warnings
-from routeraudio.routes.routes import Route, routes
+from routeraudio.routes.health_board import HealthBoard
+from routeraudio.routes.routes import routes
+from routeraudio.session.candidate import Candidate
+from routeraudio.session.credit import Credit
 from routeraudio.session.frame import Running
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.store.ledger.service import Ledger
@@ -57,7 +68,8 @@ class StreamHandler:
         metrics: Metrics,
     ) -> None:
         self.config = config
-        self.routes = routes(config)
+        self.health = HealthBoard()
+        self.routes = routes(config, self.health)
         self._engine_url: str | None = None
         self._poller = poller
         self._admission = admission
@@ -69,7 +81,8 @@ class StreamHandler:
     def configure(self, config: Config) -> None:
         """New sessions get ``config``."""
         self.config = config
-        self.routes = routes(config)
+        self.health.reloaded()
+        self.routes = routes(config, self.health)
         if self._engine_url is not None:
             self.engine_at(self._engine_url)
 
@@ -103,9 +116,8 @@ class StreamHandler:
             shown = PresentedKeys(
                 stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
             )
-            options, route = self._resolve(
-                stream_request, entry, await self._usual_provider(stream_request, shown, ticket)
-            )
+            usual = await self._usual_provider(stream_request, shown, ticket)
+            servers = serving(stream_request, entry, usual, self.config, self.routes)
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
             return
@@ -115,7 +127,7 @@ class StreamHandler:
         if not self._ledger.is_available:
             await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
             return
-        handshake = Handshake(head, entry, stream_request, shown, options, route, ticket)
+        handshake = Handshake(head, entry, stream_request, shown, servers, ticket)
         if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
             await answer(stream, *refusal)
             return
@@ -143,34 +155,12 @@ class StreamHandler:
         except Fault:
             return None  # told when it is asked for again, in its place
 
-    def _resolve(
-        self, stream_request: StreamRequest, entry: DialectEntry, usual: str | None
-    ) -> tuple[Options, Route]:
-        """The options with the provider's defaults filled in.
-
-        Raises:
-            ClientFault: a combination that cannot work.
-        """
-        options = stream_request.options
-        if not options.provider:
-            assert entry.default_provider is not None, "a dialect without a default requires the parameter"
-            options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
-        route = self.routes[options.provider]
-        if stream_request.has_own_model and not models.load(options.provider).find(options.model or ""):
-            options = msgspec.structs.replace(options, model=None)
-        if options.model is None and route.default_model is not None:
-            options = msgspec.structs.replace(options, model=route.default_model)
-        options = entry.fit(options)
-        route.entry.check(options)
-        audio_catalog.check(options.audio, route.entry.audio_format(options))
-        return options, route
-
     async def _refusal(
         self, handshake: "Handshake", body: Callable[[StreamRequest, Fault], bytes]
     ) -> tuple[int, bytes] | None:
         """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
         try:
-            await self._principal(handshake)
+            await self._admitted(handshake)
         except ClientFault as fault:
             return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
         except Fault:
@@ -185,38 +175,108 @@ class StreamHandler:
         Raises:
             Fault: there is no session.
         """
-        options, route = handshake.options, handshake.route
-        dialect = handshake.entry.dialect(Opening(handshake.stream_request, options, request_id, _clock()))
+        dialect = self._dialect(handshake, handshake.servers.first, request_id)
         boundary.voice = dialect_voice(dialect)
-        principal = await self._principal(handshake)
+        admitted = await self._admitted(handshake)
+        first, principal = admitted[0]
+        if first is not handshake.servers.first:
+            dialect = self._dialect(handshake, first, request_id)
+            boundary.voice = dialect_voice(dialect)
         handshake.ticket.authenticated()
         with self._admission.session(principal.terms.priority):
-            adapter = route.adapter(options, principal.credential)
             async with self._ledger.stream(
                 session_id=request_id,
                 principal=principal,
                 dialect=handshake.entry.name,
-                provider=options.provider,
-                model=handshake.model,
-                price_per_hour_usd=route.price_per_hour(principal, handshake.model, is_gateway=False),
+                provider=first.options.provider,
+                model=first.model,
+                price_per_hour_usd=first.route.price_per_hour(principal, first.model, is_gateway=False),
             ) as credit:
-                plan = Plan(
-                    request_id=request_id,
-                    key_id=principal.key_id,
-                    title=route.entry.title,
-                    options=options,
-                    adapter=adapter,
-                    another=partial(route.adapter, options, principal.credential),
-                    # Whoever asked for the vendor's own messages gets one connection's, and its end.
-                    session_s=route.session_s if options.parse_json else None,
-                    pace=route.entry.pace,
-                    dialect=dialect,
-                    credit=credit,
-                    observer=self._metrics.session(options.provider, handshake.entry.name),
-                )
+                plan = self._plan(handshake, request_id, admitted, dialect, credit)
                 limits = within(principal, self.config.limits)
-                session = Session(plan, client, route.dialler(limits, self._poller), limits)
+                session = Session(plan, client, first.route.dialler(limits, self._poller), limits)
                 await self._running.run(session)
+
+    def _dialect(self, handshake: "Handshake", server: Server, request_id: str) -> Dialect:
+        return handshake.entry.dialect(
+            Opening(handshake.stream_request, server.options, request_id, _clock())
+        )
+
+    def _plan(
+        self,
+        handshake: "Handshake",
+        request_id: str,
+        admitted: Sequence[tuple[Server, Principal]],
+        dialect: Dialect,
+        credit: Credit,
+    ) -> Plan:
+        (first, principal), *others = admitted
+        options, route = first.options, first.route
+        adapter = route.adapter(options, principal.credential)
+        asked = handshake.stream_request.options
+        return Plan(
+            request_id=request_id,
+            key_id=principal.key_id,
+            title=route.entry.title,
+            options=msgspec.structs.replace(options, audio=asked.audio),
+            adapter=adapter,
+            another=partial(route.adapter, options, principal.credential),
+            # Whoever asked for the vendor's own messages gets one connection's, and its end.
+            session_s=route.session_s if options.parse_json else None,
+            pace=route.entry.pace,
+            health=route.health(principal.credential),
+            others=tuple(
+                self._candidates(others, adapter.audio_format, within(principal, self.config.limits))
+            ),
+            failover=handshake.servers.failover,
+            dialect=dialect,
+            credit=credit,
+            observer=self._metrics.session(options.provider, handshake.entry.name),
+        )
+
+    def _candidates(
+        self, others: Sequence[tuple[Server, Principal]], audio: AudioFormat, limits: Limits
+    ) -> Iterator[Candidate]:
+        """Those who may take over, of whom each is given ``audio``."""
+        for server, principal in others:
+            options, route = msgspec.structs.replace(server.options, audio=audio), server.route
+            try:
+                target = route.entry.audio_format(options)
+                audio_catalog.check(audio, target)
+                dial = route.dialler(limits, self._poller)
+            except (ClientFault, ConfigFault):
+                continue
+            yield Candidate(
+                name=options.provider,
+                title=route.entry.title,
+                audio_format=target,
+                adapter=partial(route.adapter, options, principal.credential),
+                dial=dial,
+                pace=route.entry.pace,
+                session_s=route.session_s,
+                health=route.health(principal.credential),
+            )
+
+    async def _admitted(self, handshake: "Handshake") -> list[tuple[Server, Principal]]:
+        """Who may serve this client: no audio goes to a provider that its key does not allow.
+
+        Raises:
+            Fault: nobody may: the reason of the first one.
+        """
+        admitted: list[tuple[Server, Principal]] = []
+        first: Fault | None = None
+        for server in handshake.servers.servers:
+            try:
+                principal = await self._principal(handshake, server)
+            except (ClientFault, UpstreamFault) as fault:
+                first = first or fault
+                continue
+            admitted.append((server, principal))
+            if principal.is_own_key:
+                break  # the client's key is one provider's
+        if first is not None and not admitted:
+            raise first
+        return admitted
 
     async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
@@ -240,12 +300,15 @@ class StreamHandler:
             text_bytes_max=limits.message_text_bytes,
         )
 
-    async def _principal(self, handshake: "Handshake") -> Principal:
+    async def _principal(self, handshake: "Handshake", server: Server) -> Principal:
+        shown = handshake.shown
+        if server is not handshake.servers.first and shown.provider_key is not None:
+            shown = msgspec.structs.replace(shown, provider_key=None)
         return await self._access.principal(
-            handshake.shown,
-            entry=handshake.route.entry,
-            stored=handshake.route.stored,
-            model=handshake.model,
+            shown,
+            entry=server.route.entry,
+            stored=server.route.stored,
+            model=server.model,
             origin=handshake.head.request.headers.get("origin"),
             address=handshake.ticket.address,
         )
@@ -258,24 +321,17 @@ class Handshake(msgspec.Struct, frozen=True):
     entry: DialectEntry
     stream_request: StreamRequest
     shown: PresentedKeys
-    options: Options
-    route: Route
+    servers: Serving
     ticket: Ticket
 
     @property
     def advice(self) -> tuple[str, ...]:
         """What was asked for and has no effect, or another one."""
-        asked, options = self.stream_request, self.options
+        asked, first = self.stream_request, self.servers.first
+        options = first.options
         is_replaced = asked.has_own_model and asked.options.model != options.model
-        served = (f"model: {options.provider} serves, with {self.model}",) if is_replaced else ()
+        served = (f"model: {options.provider} serves, with {first.model}",) if is_replaced else ()
         return (*warnings(options), *asked.advice, *served, *ignored(asked.unknown))
-
-    @property
-    def model(self) -> str:
-        """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
-        options = self.options
-        known = models.load(options.provider)
-        return known.chosen(options.model, options.language, has_partials=options.partial_results)
 
 
 def within(principal: Principal, limits: Limits) -> Limits:

@@ -71,6 +71,7 @@ class UpstreamFault(Fault):
     Args:
         is_retryable: whether the same request may succeed later (network, overload); false for refusals that
             will not change by themselves (400, 401, 402).
+        status: the provider's HTTP status, where that is what it said.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class UpstreamFault(Fault):
         code: ErrorCode = "provider_error",
         close_code: CloseCode = CloseCode.PROVIDER,
         is_retryable: bool = False,
+        status: int | None = None,
     ) -> None:
         super().__init__(message, code=code, close_code=close_code)
         self.is_retryable = is_retryable
+        self.status = status
 
 
 class Overloaded(Fault):

@@ -37,6 +37,8 @@ class Partial(msgspec.Struct, frozen=True):
     """None where the vendor gives no word detail."""
     channel: int | None = None
     """From 0, with `Options.multichannel`: each channel has utterances and turns of its own. None: all are mixed."""
+    provider: str | None = None
+    """Who said it, where that is another one than the session began with."""
 
 
 class Final(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ class Final(msgspec.Struct, frozen=True):
     end_ms: int
     words: tuple[Word, ...] | None = None
     channel: int | None = None
+    provider: str | None = None
 
 
 class TurnEnd(msgspec.Struct, frozen=True):
@@ -54,6 +57,14 @@ class TurnEnd(msgspec.Struct, frozen=True):
 
     end_ms: int
     channel: int | None = None
+    provider: str | None = None
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No text will come of a stretch of audio: the provider has failed at it, and nobody is left to hear it again."""
+
+    start_ms: int
+    end_ms: int
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -93,15 +104,15 @@ class Summary(msgspec.Struct, frozen=True):
     sent_ms: int
     """Of it, audio the provider was sent."""
     finalised_ms: int
-    """Of it, audio whose text is final, or that the provider has heard out and found nothing in."""
+    """Of what was sent, audio whose text is final, or that the provider has heard out and found nothing in."""
     connections: int
     """To the provider; more than one where the vendor ends connections by the clock."""
 
 
-Event = Ready | Partial | Final | TurnEnd | Usage | Notice | Raw | Failed | Finished | Summary
+Event = Ready | Partial | Final | TurnEnd | Lost | Usage | Notice | Raw | Failed | Finished | Summary
 
 
-def moved(event: Event, by_ms: int, generation: int = 0) -> Event:
+def moved(event: Event, by_ms: int, generation: int = 0, provider: str | None = None) -> Event:
     """``event`` of a later connection as part of the session.
 
     Every connection counts its speakers anew, and nobody can tell whether its first is the first of the one before.
@@ -110,17 +121,21 @@ def moved(event: Event, by_ms: int, generation: int = 0) -> Event:
     Args:
         by_ms: where the connection's audio begins on the session's timeline.
         generation: how many connections came before.
+        provider: who says it, where that is another one than the session began with.
     """
-    if not (by_ms or generation):
+    if not (by_ms or generation or provider):
         return event
+    if isinstance(event, Lost):
+        return Lost(event.start_ms + by_ms, event.end_ms + by_ms)
     if isinstance(event, Partial | Final):
         words = event.words
         if words is not None:
             prefix = f"{generation}." if generation else ""
             words = tuple(_moved(word, by_ms, prefix) for word in words)
-        return type(event)(event.text, event.start_ms + by_ms, event.end_ms + by_ms, words, event.channel)
+        start_ms, end_ms = event.start_ms + by_ms, event.end_ms + by_ms
+        return type(event)(event.text, start_ms, end_ms, words, event.channel, provider)
     if isinstance(event, TurnEnd):
-        return TurnEnd(event.end_ms + by_ms, event.channel)
+        return TurnEnd(event.end_ms + by_ms, event.channel, provider)
     return event
 
 

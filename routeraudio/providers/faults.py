@@ -48,6 +48,7 @@ class Faults:
         return UpstreamFault(
             f"{self._title} refused the connection (HTTP {status}){said}",
             is_retryable=status == 429 or status >= 500,
+            status=status,
         )
 
     def reported(
@@ -69,7 +70,10 @@ class Faults:
                 f"{self._title} refused the API key you sent: {words.rstrip('.')}; check the key"
             )
         return UpstreamFault(
-            f"{self._title} reported an error: {words}", code=code, is_retryable=is_retryable
+            f"{self._title} reported an error: {words}",
+            code=code,
+            is_retryable=is_retryable,
+            status=401 if is_about_key else None,
         )
 
     def closed(self, code: int | None, reason: str) -> UpstreamFault:

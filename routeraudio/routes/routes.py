@@ -1,5 +1,6 @@
 """What the configuration says about each provider, made ready for dialling."""
 
+import hashlib
 import ssl
 from contextlib import suppress
 from decimal import Decimal
@@ -14,6 +15,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.providers import models
 from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
+from routeraudio.routes.health_board import HealthBoard, Record
 from routeraudio.routes.prices import price_per_hour
 from routeraudio.session.streams import Dialler
 from routeraudio.transport.poller import Poller
@@ -30,8 +32,15 @@ class Route:
         contexts: of all routes, by `ca_file`: one with the system's authorities takes 800 KiB and 20 ms.
     """
 
-    def __init__(self, entry: Entry, settings: Provider | None, contexts: Contexts | None = None) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        settings: Provider | None,
+        contexts: Contexts | None = None,
+        health: HealthBoard | None = None,
+    ) -> None:
         self.entry = entry
+        self._health = HealthBoard() if health is None else health
         self._contexts = {} if contexts is None else contexts
         self._settings = settings
         self._url: str | None = None
@@ -83,6 +92,17 @@ class Route:
             )
         return (self._settings.url if self._settings else None) or self.entry.default_url
 
+    @property
+    def may_redial(self) -> bool:
+        """Whether a lost connection may be replaced by another one to the same provider."""
+        return self._settings is None or self._settings.redial
+
+    def health(self, credential: Credential | None) -> Record:
+        """How the provider stands for those who use this credential."""
+        secret = b"" if credential is None else credential.secret.encode()
+        digest = hashlib.blake2b(secret, digest_size=16).digest()
+        return self._health.record(self.entry.title, (self.entry.name, self.url, digest))
+
     def moved(self, url: str) -> None:
         """The provider is reached at ``url`` now: a spawned engine has told its port."""
         self._url = url
@@ -130,7 +150,10 @@ class Route:
         return partial(open_upstream, title=self.entry.title, limits=limits, poller=poller, tls=self.tls)
 
 
-def routes(config: Config) -> dict[str, Route]:
+def routes(config: Config, health: HealthBoard | None = None) -> dict[str, Route]:
     """Every provider of the catalogue, by name."""
     contexts: Contexts = {}
-    return {name: Route(entry, config.providers.get(name), contexts) for name, entry in PROVIDERS.items()}
+    health = HealthBoard() if health is None else health
+    return {
+        name: Route(entry, config.providers.get(name), contexts, health) for name, entry in PROVIDERS.items()
+    }

@@ -13,7 +13,7 @@ stops reading its peer until `on_room` is called.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar
 
 import trio
@@ -34,6 +34,7 @@ class Link(Generic[T]):
 
     __slots__ = (
         "_held_bytes",
+        "_idle",
         "_in_hand",
         "_is_full",
         "_is_short",
@@ -68,6 +69,8 @@ class Link(Generic[T]):
         self._held_bytes = 0
         self._room: trio.Event | None = None
         """Made when somebody waits: few sessions ever do."""
+        self._idle: trio.CancelScope | None = None
+        """Of `run` while it is level."""
 
     @property
     def is_level(self) -> bool:
@@ -98,14 +101,28 @@ class Link(Generic[T]):
         while (item := self._next()) is not None:
             self._take(item)
 
+    def hold(self) -> None:
+        """Close the fast path: the consumer has something to wait for that it did not learn in a step."""
+        self._is_short = False
+        if self._idle is not None:
+            self._idle.cancel()
+
+    def clear(self) -> Iterator[T]:
+        """Take out what has gathered, without a step."""
+        while (item := self._next()) is not None:
+            yield item
+            self._leave(item)
+
     async def run(self) -> None:
         """The consumer's task: serves what could not go the fast path. Ends when cancelled."""
         while True:
             await self._wait()
             if self._catch_up():
                 self._is_short = True
-                # Kept where `drain` finds it: this task may be cancelled while it waits.
-                self._in_hand = await self._receive.receive()
+                with trio.CancelScope() as self._idle:
+                    # Kept where `drain` finds it: this task may be cancelled while it waits.
+                    self._in_hand = await self._receive.receive()
+                self._idle = None
 
     def _catch_up(self) -> bool:
         """Take what has gathered until a step must wait; True: level."""
@@ -124,12 +141,16 @@ class Link(Generic[T]):
             return None
 
     def _take(self, item: T) -> bool:
-        self._held_bytes -= self._size(item)
         goes_on = self._step(item)
+        self._leave(item)
+        return goes_on
+
+    def _leave(self, item: T) -> None:
+        """``item`` does not wait here any more."""
+        self._held_bytes -= self._size(item)
         if self._is_full and self._held_bytes <= self.room_bytes // 2:
             self._is_full = False
             if self._room is not None:
                 self._room.set()
                 self._room = None
             self._on_room()
-        return goes_on

@@ -17,14 +17,15 @@ import trio
 from routeraudio.audio.sniff import Sniffer
 from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Dialect
-from routeraudio.model.errors import CloseCode, Fault, InternalFault
+from routeraudio.model.audio import AudioFormat
+from routeraudio.model.errors import CloseCode, Fault, InternalFault, UpstreamFault
 from routeraudio.model.events import Failed, Finished, Summary
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter, Pace
 from routeraudio.session.audio_meter import AudioMeter
-from routeraudio.session.candidate import Candidate
+from routeraudio.session.candidate import Candidate, Health, Unknown
 from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.frame import Ending, Frame, Usage, ending_word
@@ -33,8 +34,10 @@ from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, NullObserver, Observer
 from routeraudio.session.received import Received
 from routeraudio.session.relay import Relay, room_bytes, size
+from routeraudio.session.replay import Kept
+from routeraudio.session.stall import Stall, hears
 from routeraudio.session.streams import Dialler, MessageStream
-from routeraudio.session.succession import Succession
+from routeraudio.session.succession import Failover, Succession
 from routeraudio.session.transcode import Transcode
 from routeraudio.session.watchdog import Sentences
 
@@ -66,6 +69,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Connections are replaced in time for the vendor's own end after so long; None: they are not."""
     pace: Pace | None = None
     """How fast the vendor wants audio."""
+    health: Health = Unknown()
+    """How the provider stands."""
+    others: tuple[Candidate, ...] = ()
+    """Who may serve the session when the provider cannot, best first."""
+    failover: Failover | None = None
+    """How the loss of a connection is survived; None: it ends the session."""
     credit: Credit = UnlimitedCredit()
     """What the session is charged to. The session closes it."""
     observer: Observer = NullObserver()
@@ -86,30 +95,38 @@ class Session:
         self._audio_meter = AudioMeter(
             plan.credit, plan.adapter.audio_format, position_ms=self._container_ms, on_refused=self.finish
         )
+        audio = plan.adapter.audio_format
         candidate = Candidate(
+            name=options.provider,
             title=plan.title,
-            audio_format=plan.adapter.audio_format,
+            audio_format=audio,
             adapter=plan.another or (lambda: plan.adapter),
             dial=dial,
             pace=plan.pace,
             session_s=plan.session_s,
+            health=plan.health,
         )
         self._relay = Relay(
-            candidate.audio_format,
+            audio,
             self._deliver,
             limits,
             audio_meter=self._audio_meter,
             observer=plan.observer,
             arrivals=arrivals,
             source=self._transcoder,
+            kept=Kept(audio, plan.failover.replay_s) if plan.failover is not None and audio.is_raw else None,
+            stall=_stall(plan.failover, audio),
+            channels=tuple(range(options.audio.channels)) if options.wants_channels else (None,),
         )
         self._succession = Succession(
             self._relay,
-            candidate,
+            (candidate, *plan.others),
             limits,
+            audio=audio,
             source=self._transcoder,
             observer=plan.observer,
             is_raw=not options.parse_json,
+            failover=plan.failover,
         )
         self._transcode = Transcode(self._transcoder, self._relay.link)
         self._audio: Link[Command] = Link(
@@ -160,7 +177,7 @@ class Session:
         nursery.start_soon(self._deliver.run)
         await self._deliver.ended.wait()
         ending = self._deliver.ending
-        return self.end(ending.fault if isinstance(ending, Failed) else self._because)
+        return self.end(ending.fault if isinstance(ending, Failed) else self._because or self._loss())
 
     def end(self, fault: Fault | None) -> Ending:
         """Everything that is final, then the error, then the close code."""
@@ -232,14 +249,23 @@ class Session:
                     raise
         return messages
 
-    def _summary(self) -> Summary:
-        """A session whose provider said its last word was heard out; of any other only what is final is sure."""
-        received_ms = self._received_ms
-        is_heard_out = isinstance(self._deliver.ending, Finished)
-        finalised_ms = received_ms if is_heard_out else min(self._relay.finalised_ms, received_ms)
-        return Summary(
-            received_ms, min(self._audio_meter.sent_ms, received_ms), finalised_ms, self._relay.connections
+    def _loss(self) -> Fault | None:
+        """Of a session that seems to have ended well: audio of which no text has come, and none will."""
+        lost_ms = self._relay.lost_ms
+        if not lost_ms:
+            return None
+        return UpstreamFault(
+            f"{self._plan.title} has failed at {lost_ms / 1000:g} s of the audio; everything else is final"
         )
+
+    def _summary(self) -> Summary:
+        """What was sent to a provider that said its last word was heard out; else only what is final is sure."""
+        received_ms = self._received_ms
+        sent_ms = min(self._audio_meter.sent_ms, received_ms)
+        is_heard_out = isinstance(self._deliver.ending, Finished)
+        finalised_ms = sent_ms if is_heard_out else min(self._relay.finalised_ms, sent_ms)
+        finalised_ms = max(0, finalised_ms - self._relay.lost_ms)
+        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections)
 
     @property
     def _received_ms(self) -> int:
@@ -257,3 +283,8 @@ class Session:
 
     def _resume_upstream(self) -> None:
         self._succession.resume()
+
+
+def _stall(failover: Failover | None, audio: AudioFormat) -> Stall | None:
+    is_noticed = failover is not None and failover.stall_s and hears(audio)
+    return Stall(audio, failover.stall_s) if failover is not None and is_noticed else None

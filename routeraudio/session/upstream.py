@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Control
-from routeraudio.model.errors import Fault, UpstreamFault
-from routeraudio.model.events import Event, Failed, Finished, Raw, Ready, Usage
+from routeraudio.model.audio import AudioFormat
+from routeraudio.model.errors import ClientFault, Fault, UpstreamFault
+from routeraudio.model.events import Event, Failed, Final, Finished, Raw, Ready, Usage
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import EndsOnSilence
@@ -31,7 +33,9 @@ class Upstream:
     """Listens to the stream and drives the adapter.
 
     Args:
+        source: what `take` is given.
         generation: how many connections of the session came before.
+        speaks_as: the provider's name, where that is another one than the session began with.
         is_raw: also tell of the vendor's messages as they came.
         tell: called with this and every event; False: read no more until `resume`.
     """
@@ -41,25 +45,37 @@ class Upstream:
         candidate: Candidate,
         limits: Limits,
         *,
+        source: AudioFormat,
         generation: int,
         is_raw: bool,
+        speaks_as: str | None = None,
         tell: Callable[["Upstream", Event], bool],
     ) -> None:
         self.candidate = candidate
         self.adapter = candidate.adapter()
         self.generation = generation
+        self.speaks_as = speaks_as
         self.begins_ms: float = 0.0
         """Where in the session its audio begins. Events are told on the connection's own timeline."""
         self.sent_bytes = 0
         """Audio it was sent."""
         self.opened_s = 0.0
         """When it was begun to be dialled."""
+        self.open_s = 0.0
+        """When it was open; 0 until then."""
         self.ready_s = 0.0
         """When it could first be sent audio; 0 until then."""
         self.is_over = False
         """The adapter has said its last event, or is not to be asked any more."""
         self.usage_ms: int | None = None
         """What the vendor says it heard on this connection."""
+        self.fault: Fault | None = None
+        """Why it is over, where that is no good end."""
+        audio = candidate.audio_format
+        self._convert = None if audio == source else transcoder(source, audio)
+        self.heard = 0
+        """Messages of the vendor's."""
+        self.has_worked = self._is_closed = False
         self._limits = limits
         self._title = candidate.title
         self._pace = candidate.pace if candidate.audio_format.is_raw else None
@@ -84,14 +100,20 @@ class Upstream:
             Fault: the provider cannot be reached, or refused.
         """
         self.opened_s = trio.current_time()
-        self._stream = await self._dialled(self.candidate.dial)
+        self.candidate.health.dials()
+        try:
+            self._stream = await self._dialled(self.candidate.dial)
+        except Fault as fault:
+            self._ends(fault)
+            raise
+        self.open_s = trio.current_time()
         self._send_all(self.adapter.opened())
         if self.adapter.is_ready_when_opened:
             self._hear(Ready())
         self._stream.start(self)
 
     async def ready(self) -> None:
-        """Wait until the provider accepts audio.
+        """Wait until the provider accepts audio, or is over.
 
         Raises:
             UpstreamFault: it does not in time.
@@ -99,7 +121,9 @@ class Upstream:
         with trio.move_on_after(self._limits.ready_s) as scope:
             await self._ready.wait()
         if scope.cancelled_caught:
-            raise _too_slow(f"{self._title} was not ready within {self._limits.ready_s:g} s of connecting")
+            raise self._ends(
+                _too_slow(f"{self._title} was not ready within {self._limits.ready_s:g} s of connecting")
+            )
 
     async def flushed(self) -> None:
         """Wait until the provider has read what it was sent.
@@ -111,7 +135,7 @@ class Upstream:
         with trio.move_on_after(self._limits.send_s) as scope:
             await self._stream.flushed()
         if scope.cancelled_caught:
-            raise _too_slow(f"{self._title} has not read for {self._limits.send_s:g} s")
+            raise self._ends(_too_slow(f"{self._title} has not read for {self._limits.send_s:g} s"))
 
     def take(self, command: Command) -> bool:
         """Send a command on. False: the provider does not read as fast as it is sent."""
@@ -119,10 +143,10 @@ class Upstream:
         if self.is_over or stream is None:
             return True
         if isinstance(command, bytes):
-            self.sent_bytes += len(command)
-            messages = self.adapter.audio(command)
+            messages = self._audio(command if self._convert is None else self._convert.push(command))
         elif command is Control.FINISH:
-            messages = self.adapter.finish()
+            rest = b"" if self._convert is None else self._convert.finish()
+            messages = [*self._audio(rest), *self.adapter.finish()]
             self._is_finishing = True
             self._wake.set()
         else:
@@ -171,6 +195,16 @@ class Upstream:
                 self._hear(event)
         self.is_over = True
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is not read, because the client does not read."""
+        return self._stream is not None and self._stream.is_paused
+
+    def abandon(self) -> None:
+        """Nobody wants to hear any more of it."""
+        self.is_over = True
+        self._wake.set()
+
     def resume(self) -> None:
         """There is room for events again."""
         if self._stream is not None:
@@ -178,6 +212,9 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Close the connection, if there is one, within its close deadline."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.candidate.health.ended()
         if self._stream is not None:
             await self._stream.aclose()
 
@@ -186,6 +223,7 @@ class Upstream:
     def message(self, message: Message) -> bool:
         """See `Listener.message`."""
         room = True
+        self.heard += 1
         self._has_said_more = True
         if self._awaits_quiet:
             self._wake.set()
@@ -208,6 +246,20 @@ class Upstream:
 
     # Helpers.
 
+    def _ends(self, fault: Fault) -> Fault:
+        """It is of no use any more; the provider's record says so once, where the provider is to blame."""
+        if self.fault is None:
+            self.fault = fault
+            if not isinstance(fault, ClientFault):
+                self.candidate.health.failed(fault)
+        return fault
+
+    def _audio(self, chunk: bytes) -> Sequence[Message]:
+        if not chunk:
+            return ()
+        self.sent_bytes += len(chunk)
+        return self.adapter.audio(chunk)
+
     async def _dialled(self, dial: Dialler) -> MessageStream:
         try:
             return await dial(self.adapter.dial())
@@ -218,12 +270,19 @@ class Upstream:
     def _hear(self, event: Event) -> bool:
         if isinstance(event, Ready):
             self.ready_s = trio.current_time()
+            self.candidate.health.ready(self.ready_s - self.opened_s)
             self._ready.set()
         elif isinstance(event, Usage):
             self.usage_ms = event.audio_ms
         elif isinstance(event, Failed | Finished):
             self.is_over = True
             self._wake.set()
+            self._ready.set()  # whoever waits for that waits no longer
+            if isinstance(event, Failed):
+                self._ends(event.fault)
+        if not self.has_worked and isinstance(event, Final | Finished):
+            self.has_worked = True
+            self.candidate.health.worked()
         return self._tell(self, event)
 
     def _is_progressing(self, began_s: float) -> bool:

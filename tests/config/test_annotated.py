@@ -10,7 +10,18 @@ import msgspec
 import pytest
 
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Access, Config, Key, Log, Provider, Pull, Server, Store
+from routeraudio.config.schema import (
+    Access,
+    Config,
+    Failover,
+    Key,
+    Log,
+    Provider,
+    Pull,
+    RouteTable,
+    Server,
+    Store,
+)
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
 from tests.config.expected import ENVIRON, expected
@@ -23,6 +34,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "store": Store,
     "pull": Pull,
     "providers": Provider,
+    "failover": Failover,
+    "routes": RouteTable,
     "limits": Limits,
     "log": Log,
     "keys": Key,

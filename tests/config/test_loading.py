@@ -21,7 +21,7 @@ PRICE = "expected a number from 0 to 1000 with at most six decimals (dollars per
 # ruff: noqa: E501 — a message reads better on one line than in pieces
 
 REFUSED = {
-    "[sever]": "sever: unknown key; allowed here: access, keys, limits, log, providers, pull, server, store; "
+    "[sever]": "sever: unknown key; allowed here: access, failover, keys, limits, log, providers, pull, routes, server, store; "
     'did you mean "server"?',
     "[log]\nlevle = 'info'": 'log.levle: unknown key; allowed here: format, level; did you mean "level"?',
     "[log]\nlevel = 'loud'": 'log.level: expected one of "debug", "info", "warning", "error", got the text \'loud\'',

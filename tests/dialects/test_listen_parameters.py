@@ -113,7 +113,7 @@ def test_percent_encoding_is_undone() -> None:
 
 BOOLEANS = ["", "yes", "no", "on", "2", "-1", " true", "true ", "null", "truе", "１"]
 BAD: list[tuple[str, str]] = [
-    *[("provider", text) for text in ("", "Deepgram", "deepgram ", "whisper", "deepgram,local")],
+    *[("provider", text) for text in ("", "Deepgram", "deepgram ", "deepgram,", "-x", ",local")],
     *[("encoding", text) for text in ("", "PCM_S16LE", "linear16", "opus", "flac", "pcm", "mulaw ")],
     *[("sample_rate", text) for text in ("", "0", "11025", "96000", "16000.0", "16k", "9" * 10_000)],
     *[("sample_rate", text) for text in ("-16000", "+16000", "16_000", " 16000", "16000\n", "1e4", "0x3e80")],

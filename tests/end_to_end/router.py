@@ -1,6 +1,7 @@
 """A whole router on loopback: the real daemon and engine, and an emulator in the provider's place."""
 
 import sys
+import wave
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,12 @@ BARE_WORDS = "go forward ten meters"
 """The same from an emulator, which writes by its vendor's rules."""
 PATIENCE_S = 60.0
 """Ends a test that hangs. No test measures time."""
+
+
+SHORT = Limits(
+    last_words_s=1.0, send_s=1.0, close_upstream_s=0.5, ready_s=1.0, dial_s=2.0, dial_upgrade_s=1.0
+)
+"""The daemon's own deadlines, made short: the tests wait for them in real time."""
 
 
 class Router:
@@ -99,3 +106,9 @@ async def rest(client: WebSocketConnection) -> tuple[list[str], int]:
             messages.append(await client.get_message())
     except ConnectionClosed:
         return messages, client.closed.code if client.closed else 0
+
+
+def speech() -> bytes:
+    """The clip's samples."""
+    with wave.open(str(CLIP)) as sound:
+        return sound.readframes(sound.getnframes())

@@ -46,5 +46,6 @@ async def test_connections_that_end_by_the_clock_are_one_session(pool: Pool) -> 
     assert text == " ".join([BARE_WORDS] * ROUNDS)
     assert code == 1000
     assert told[-1]["seconds_lost"] == 0
-    assert told[-1]["upstream_connections"] == len(emulator.connections) >= ROUNDS
+    # One more may have been dialled and not been needed.
+    assert ROUNDS <= told[-1]["upstream_connections"] <= len(emulator.connections)
     assert finals[-1]["start_time"] > 2 * len(audio) / ROUNDS / 32000 - 0.5

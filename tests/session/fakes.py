@@ -98,7 +98,13 @@ class Unwatched:
             source=self.source,
         )
         self.succession = Succession(
-            self.relay, candidate, limits, source=self.source, observer=NullObserver(), is_raw=is_raw
+            self.relay,
+            (candidate,),
+            limits,
+            audio=audio,
+            source=self.source,
+            observer=NullObserver(),
+            is_raw=is_raw,
         )
 
 

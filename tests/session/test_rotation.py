@@ -134,7 +134,7 @@ class Rotating:
     @property
     def finals(self) -> list[dict[str, object]]:
         told = [json.loads(text) for text in self.client.texts]
-        return [one for one in told if not one["is_partial"]]
+        return [one for one in told if one["type"] == "transcript" and not one["is_partial"]]
 
     @property
     def numbers(self) -> list[int]:
@@ -199,7 +199,10 @@ async def test_a_partial_of_the_successor_waits_too(autojump_clock: MockClock) -
         await play.finish()
         last = -1
         for text in play.client.texts:
-            first = int(json.loads(text)["transcript"].split()[0])
+            told = json.loads(text)
+            if told["type"] == "notice":
+                continue  # a vendor this slow owes some of it for ever
+            first = int(told["transcript"].split()[0])
             assert first >= last
             last = first
 
