@@ -13,7 +13,7 @@ import pytest
 from routeraudio.audio.transcode import transcoder
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, UpstreamFault
-from routeraudio.model.events import Failed, Final, Finished, Notice, Ready, TurnEnd, Usage
+from routeraudio.model.events import Failed, Final, Finished, Lost, Notice, Ready, TurnEnd, Usage
 from routeraudio.model.options import Options
 from routeraudio.providers.base import AdapterConfig, Credential
 from routeraudio.providers.models import load
@@ -425,12 +425,12 @@ def test_settled_text_survives_the_socket() -> None:
 
 
 def test_a_turn_without_a_transcript() -> None:
-    """The session goes on; text that was heard before is all there will be."""
+    """The session goes on; text that was heard before is all there will be, and that the rest is lost is told."""
     turns = ready(model=TURNS, audio_ms=4000)
     turns.received(started("item_1", 500))
     turns.received(stopped("item_1", 1500))
     turns.received(committed("item_1"))
-    assert turns.received(failed("item_1")) == [Notice("audio_unintelligible")]
+    assert turns.received(failed("item_1")) == [Notice("audio_unintelligible"), Lost(500, 1500)]
     turns.received(started("item_2", 2000))
     turns.received(stopped("item_2", 3000))
     turns.received(committed("item_2"))
@@ -439,6 +439,7 @@ def test_a_turn_without_a_transcript() -> None:
         Notice("audio_unintelligible"),
         Final("Hello", 2000, 3000),
         TurnEnd(3000),
+        Lost(2000, 3000),
     ]
     assert turns.received(failed("item_2")) == [Notice("audio_unintelligible")]
 

@@ -7,7 +7,7 @@ import msgspec
 
 from routeraudio.audio.vad import Endpointer, Utterance
 from routeraudio.model.errors import Fault, UpstreamFault
-from routeraudio.model.events import Event, Failed, Notice, Usage
+from routeraudio.model.events import Event, Failed, Lost, Notice, Usage
 from routeraudio.model.message import Message
 from routeraudio.providers import decoding
 from routeraudio.providers.base import AdapterConfig, Dial, key_header
@@ -242,6 +242,8 @@ class Realtime(Connection[vendor.Said]):
     def _transcription_failed(self, failed: vendor.TranscriptionFailed) -> Sequence[Event]:
         """What was heard of the turn before is all there will be of it; the session goes on."""
         item = self._items.find(failed.item_id)
+        if item is not None and item.final is None:
+            item.is_failed = True
         events = [] if item is None else self._settle(item.id, item.text)
         return [Notice(decoding.name(failed.error.code or "transcription_failed")), *events]
 
@@ -257,8 +259,11 @@ class Realtime(Connection[vendor.Said]):
         return [*events, *self._partials()]
 
     def _told(self, item: Item) -> list[Event]:
-        events = self._transcript.final_at(item.final or "", *self._span(item, self._sent_ms))
-        return [*events, *self._transcript.end_turn()] if events and item.ends_turn else events
+        span = self._span(item, self._sent_ms)
+        events = self._transcript.final_at(item.final or "", *span)
+        if events and item.ends_turn:
+            events = [*events, *self._transcript.end_turn()]
+        return [*events, Lost(*span)] if item.is_failed and span[1] > span[0] else events
 
     def _partials(self) -> list[Event]:
         """The turn whose text is due next, so far. Later ones wait: the final of this one would seem to be theirs."""

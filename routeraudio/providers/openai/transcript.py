@@ -25,6 +25,8 @@ class Item:
         """How much audio had been sent when `final` came."""
         self.start_ms: int | None = None
         self.end_ms: int | None = None
+        self.is_failed = False
+        """The vendor gave it up: `final` is what was heard before."""
         self.is_committed = False
         self.ends_turn = True
 
