@@ -106,6 +106,8 @@ class ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
     code: ErrorCode
     provider: str
     request_id: str
+    retry: bool | float
+    """Whether the same request may succeed later; a number: in so many seconds."""
 
 
 class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
@@ -219,11 +221,14 @@ class Listen:
         """See `Dialect.error`. A restart is no error: its close code says all."""
         if fault.close_code is CloseCode.RESTART:
             return ()
-        return (_encode(ErrorMessage(fault.message, fault.code, self._provider, self._request_id)).decode(),)
+        return (_encode(self._error(fault)).decode(),)
 
     def close_code(self, fault: Fault) -> CloseCode:
         """See `Dialect.close_code`."""
         return fault.close_code
+
+    def _error(self, fault: Fault) -> ErrorMessage:
+        return ErrorMessage(fault.message, fault.code, self._provider, self._request_id, fault.retry)
 
     def _notice(self, event: Lost) -> NoticeMessage:
         start_s, end_s = event.start_ms / 1000, event.end_ms / 1000

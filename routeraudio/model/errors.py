@@ -16,11 +16,14 @@ ErrorCode = Literal[
     "provider_error",
     "provider_unreachable",
     "rate_limited",
+    "budget_exhausted",
+    "restart",
     "timeout",
     "audio_error",
     "internal",
 ]
-"""The closed list of codes in error messages (seed router.audio, 5.4)."""
+"""The closed list of codes in error messages (seed router.audio, 5.4; `budget_exhausted` and `restart` are ours: both
+had been `rate_limited`, which says that waiting a little helps)."""
 
 
 class CloseCode(IntEnum):
@@ -60,9 +63,19 @@ class Fault(Exception):
         self.close_code = close_code
         self.parameter = parameter
 
+    @property
+    def retry(self) -> bool | float:
+        """Whether the same request may succeed later; where it is known, in how many seconds."""
+        return False
+
 
 class ClientFault(Fault):
     """The client must change something: a parameter, a key, its audio, its pace."""
+
+    @property
+    def retry(self) -> bool | float:
+        """See `Fault`. A stream that was idle, or lasted too long, is one to begin again."""
+        return self.code == "timeout"
 
 
 class UpstreamFault(Fault):
@@ -73,6 +86,9 @@ class UpstreamFault(Fault):
             will not change by themselves (400, 401, 402).
         status: the provider's HTTP status, where that is what it said.
     """
+
+    retry_after_s: float | None = None
+    """When the provider wants to be asked again; None: it has not said."""
 
     def __init__(
         self,
@@ -86,6 +102,11 @@ class UpstreamFault(Fault):
         super().__init__(message, code=code, close_code=close_code)
         self.is_retryable = is_retryable
         self.status = status
+
+    @property
+    def retry(self) -> bool | float:
+        """See `Fault`."""
+        return self.is_retryable if self.retry_after_s is None else self.retry_after_s
 
 
 class Overloaded(Fault):
@@ -102,12 +123,27 @@ class Overloaded(Fault):
         close_code: CloseCode = CloseCode.TRY_LATER,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, code="rate_limited", close_code=close_code)
+        code: ErrorCode = "restart" if close_code is CloseCode.RESTART else "rate_limited"
+        super().__init__(message, code=code, close_code=close_code)
         self.retry_after_s = retry_after_s
+
+    @property
+    def retry(self) -> bool | float:
+        """See `Fault`."""
+        return True if self.retry_after_s is None else self.retry_after_s
 
 
 class BudgetUsedUp(Overloaded):
     """The account has nothing left for the next cycle. The gateway says 402 or 4402, everybody else `TRY_LATER`."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.code = "budget_exhausted"
+
+    @property
+    def retry(self) -> bool | float:
+        """See `Fault`. Only where the budget is renewed by itself."""
+        return False if self.retry_after_s is None else self.retry_after_s
 
 
 class Unavailable(Overloaded):

@@ -76,6 +76,10 @@ class SessionObserver:
         """See `Observer`."""
         self._metrics.ready_seconds.labels(self._provider).observe(took_s)
 
+    def refused(self, provider: str, status: int) -> None:
+        """See `Observer`."""
+        self._metrics.upstream_refusals.labels(provider, str(status)).inc()
+
     def first_text(self, after_s: float) -> None:
         """See `Observer`."""
         self._metrics.first_text_seconds.labels(self._provider).observe(after_s)
@@ -205,6 +209,10 @@ class Metrics:
         self.ready_seconds = Histogram(
             "routeraudio_upstream_ready_seconds", "From the start of a dial until the provider takes audio.",
             ("provider",), registry=made, buckets=DIAL_S,
+        )  # fmt: skip
+        self.upstream_refusals = Counter(
+            "routeraudio_upstream_refusals", "Upgrades that providers answered with another HTTP status than 101.",
+            ("provider", "status"), registry=made,
         )  # fmt: skip
         self.first_text_seconds = Histogram(
             "routeraudio_first_text_seconds", "From a session's first audio to its first text.",

@@ -47,6 +47,7 @@ class Faults:
             )
         return UpstreamFault(
             f"{self._title} refused the connection (HTTP {status}){said}",
+            code="rate_limited" if status == 429 else "provider_error",
             is_retryable=status == 429 or status >= 500,
             status=status,
         )

@@ -92,7 +92,7 @@ class Record:
         if kind is None:
             return
         was = self.state
-        retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded) else None
+        retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded | UpstreamFault) else None
         self._health = health.failed(
             self._health,
             kind,
@@ -111,7 +111,7 @@ class Record:
         if now == "disabled":
             if self._now_s() - self._warned_s >= WARN_S:
                 self._warned_s = self._now_s()
-                log.error("credential_refused", provider=self._title, next="correct it and reload")
+                log.warning("credential_refused", provider=self._title, next="correct it and reload")
         elif now == "open" and was != "open":
             log.warning("provider_failing", provider=self._title, again_s=round(self.wait_s()))
 

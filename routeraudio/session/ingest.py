@@ -42,6 +42,8 @@ class Ingest:
         self._over = trio.Event()
         self._reason: Exception | None = None
         self.is_finished = False
+        self._is_cut = False
+        """The end is ours, not the client's."""
 
     def message(self, message: Message) -> bool:
         """See `Listener.message`."""
@@ -50,10 +52,12 @@ class Ingest:
             if isinstance(command, bytes):
                 if command and not self.is_finished:
                     room = self._take(command)
+                elif self._is_cut:
+                    self._received.audio(len(command))  # nobody hears it: the summary tells
             elif isinstance(command, DialectEvent):
                 self._aside(command)
             elif command is Control.FINISH:
-                self.finish()
+                self.finish(is_clients=True)
             elif command is Control.KEEPALIVE:
                 self._received.keepalive()
             elif not self.is_finished:
@@ -80,9 +84,14 @@ class Ingest:
             room = self._target.push(audio[start : start + PIECE_BYTES])
         return room
 
-    def finish(self) -> None:
-        """No more audio: behind everything received so far, the upstream is asked for its last words."""
+    def finish(self, *, is_clients: bool = False) -> None:
+        """No more audio: behind everything received so far, the upstream is asked for its last words.
+
+        Args:
+            is_clients: the client has said so; else it may go on sending, to nobody.
+        """
         if not self.is_finished:
+            self._is_cut = not is_clients
             if self._sniffer is not None and (held := self._sniffer.end()):
                 self._received.audio(len(held))
                 self._target.push(held)

@@ -41,6 +41,9 @@ class Observer(Protocol):
     def ready(self, took_s: float) -> None:
         """The provider accepts audio, so long after it was dialled."""
 
+    def refused(self, provider: str, status: int) -> None:
+        """A provider has answered the upgrade with this HTTP status."""
+
     def first_text(self, after_s: float) -> None:
         """The first partial or final has come, so long after the first audio."""
 
@@ -61,6 +64,9 @@ class NullObserver:
         """See `Observer`."""
 
     def ready(self, took_s: float) -> None:
+        """See `Observer`."""
+
+    def refused(self, provider: str, status: int) -> None:
         """See `Observer`."""
 
     def first_text(self, after_s: float) -> None:

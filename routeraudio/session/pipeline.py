@@ -43,7 +43,7 @@ from routeraudio.session.watchdog import Sentences
 
 log = structlog.get_logger(__name__)
 
-OUR_OWN_WORDS: Final = frozenset({"provider_unreachable", "timeout", "internal"})
+OUR_OWN_WORDS: Final = frozenset({"timeout", "internal"})
 """Codes of faults whose sentences are written here and quote nobody: an operator reads them in the log."""
 
 SENTENCES: Final = Sentences(
@@ -88,6 +88,8 @@ class Session:
         self._plan = plan
         self._client = client
         self._because: Fault | None = None
+        self._upstream_status: int | None = None
+        """The HTTP status that ended the session."""
         options = plan.options
         self._transcoder = transcoder(options.audio, plan.adapter.audio_format)
         arrivals = Arrivals(options.audio, plan.observer)
@@ -191,9 +193,11 @@ class Session:
             self._client.send(message)
         if fault is None:
             return Ending("ok", CloseCode.NORMAL)
-        why = fault.message if fault.code in OUR_OWN_WORDS else None
+        # A vendor's words are cut, and cleared of keys, by its adapter; a client's may hold anything.
+        is_for_log = isinstance(fault, UpstreamFault) or fault.code in OUR_OWN_WORDS
+        why = fault.message if is_for_log else None
+        self._upstream_status = fault.status if isinstance(fault, UpstreamFault) else None
         if why is None:
-            # The sentence may quote the vendor; whoever debugs asks for it.
             log.debug("session_fault", request_id=self._plan.request_id, why=fault.message)
         return Ending(ending_word(fault), int(self._plan.dialect.close_code(fault)), fault.code, why)
 
@@ -230,6 +234,9 @@ class Session:
             "audio_ms": self._received_ms,
             "cycles": self._audio_meter.cycles,
             "upstream_audio_ms": self.usage().provider_ms,
+            "connections": self._relay.connections,
+            **({} if self._upstream_status is None else {"upstream_status": self._upstream_status}),
+            **({} if not self._succession.losses else {"connections_lost": self._succession.losses}),
         }
 
     async def aclose(self) -> None:

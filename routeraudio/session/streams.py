@@ -97,10 +97,12 @@ class MessageStream(Protocol):
 class Refused(Exception):
     """The provider answered the upgrade with an ordinary HTTP response, which its adapter reads."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, retry_after_s: float | None = None) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
         self.body = body
+        self.retry_after_s = retry_after_s
+        """When the provider wants to be asked again; None: it has not said."""
 
 
 Dialler = Callable[[Dial], Awaitable[MessageStream]]

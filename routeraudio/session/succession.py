@@ -362,6 +362,7 @@ class Succession:
             generation=self._relay.connections,
             is_raw=self._is_raw,
             speaks_as=None if candidate.name == self._candidates[0].name else candidate.name,
+            on_refused=self._observer.refused,
             tell=self._relay.hear,
         )
         self._open.append(upstream)

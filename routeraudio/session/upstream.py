@@ -36,6 +36,7 @@ class Upstream:
         source: what `take` is given.
         generation: how many connections of the session came before.
         speaks_as: the provider's name, where that is another one than the session began with.
+        on_refused: called with the provider's name and its HTTP status, where that is no 101.
         is_raw: also tell of the vendor's messages as they came.
         tell: called with this and every event; False: read no more until `resume`.
     """
@@ -49,6 +50,7 @@ class Upstream:
         generation: int,
         is_raw: bool,
         speaks_as: str | None = None,
+        on_refused: Callable[[str, int], None],
         tell: Callable[["Upstream", Event], bool],
     ) -> None:
         self.candidate = candidate
@@ -73,6 +75,7 @@ class Upstream:
         """Why it is over, where that is no good end."""
         audio = candidate.audio_format
         self._convert = None if audio == source else transcoder(source, audio)
+        self._on_refused = on_refused
         self.heard = 0
         """Messages of the vendor's."""
         self.has_worked = self._is_closed = False
@@ -265,6 +268,9 @@ class Upstream:
             return await dial(self.adapter.dial())
         except Refused as refused:
             fault: Fault = self.adapter.refused(refused.status, refused.body)
+            self._on_refused(self.candidate.name, refused.status)
+            if isinstance(fault, UpstreamFault):
+                fault.retry_after_s = refused.retry_after_s
         raise fault
 
     def _hear(self, event: Event) -> bool:

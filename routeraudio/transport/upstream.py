@@ -25,6 +25,7 @@ from routeraudio.providers.base import Dial
 from routeraudio.session.streams import Refused
 from routeraudio.transport.bytestream import ByteStream, detach
 from routeraudio.transport.poller import Poller
+from routeraudio.transport.retry_after import retry_after_s
 from routeraudio.transport.tls import set_options
 from routeraudio.transport.websocket import WebSocket
 
@@ -173,6 +174,8 @@ def _check_refusal(protocol: ClientProtocol) -> None:
     for event in protocol.events_received():
         assert isinstance(event, Response)
         if event.status_code != 101:
-            raise Refused(event.status_code, bytes(event.body))
+            raise Refused(
+                event.status_code, bytes(event.body), retry_after_s(event.headers.get("Retry-After", ""))
+            )
     if protocol.handshake_exc is not None:
         raise InvalidHandshake("not a WebSocket answer") from protocol.handshake_exc

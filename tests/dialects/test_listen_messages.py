@@ -145,7 +145,7 @@ def test_raw_sessions_hear_the_vendor(message: str | bytes) -> None:
     ids=lambda fault: getattr(fault, "code", None),
 )
 def test_errors(fault: Fault, parse_json: bool) -> None:
-    """Every fault has the same five fields, in raw sessions too."""
+    """Every fault has the same fields, in raw sessions too."""
     (message,) = listen(parse_json=parse_json).error(fault)
     assert isinstance(message, str)
     assert json.loads(message) == {
@@ -154,6 +154,7 @@ def test_errors(fault: Fault, parse_json: bool) -> None:
         "code": fault.code,
         "provider": "deepgram",
         "request_id": "request-1",
+        "retry": fault.retry,
     }
     assert fault.code in get_args(ErrorCode)
 

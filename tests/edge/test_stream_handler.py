@@ -75,7 +75,7 @@ async def ending(deepgram: FakeDeepgram, *, is_finishing: bool = True) -> tuple[
         (401, (3000, "unauthorized")),
         (402, (4040, "provider_error")),
         (403, (3000, "unauthorized")),
-        (429, (4040, "provider_error")),
+        (429, (4040, "rate_limited")),
         (500, (4040, "provider_error")),
     ],
 )

@@ -17,6 +17,7 @@ from routeraudio.model.errors import (
     UpstreamFault,
     forbidden,
     invalid_parameter,
+    timed_out,
     unauthorized,
 )
 
@@ -27,9 +28,9 @@ FAULTS: list[tuple[Fault, type[Fault], str, int]] = [
     (UpstreamFault("m"), UpstreamFault, "provider_error", 4040),
     (UpstreamFault("m", code="provider_unreachable"), UpstreamFault, "provider_unreachable", 4040),
     (Overloaded("m"), Overloaded, "rate_limited", 1013),
-    (BudgetUsedUp("m"), BudgetUsedUp, "rate_limited", 1013),
+    (BudgetUsedUp("m"), BudgetUsedUp, "budget_exhausted", 1013),
     (Unavailable("m"), Unavailable, "rate_limited", 1013),
-    (Overloaded("m", close_code=CloseCode.RESTART), Overloaded, "rate_limited", 1012),
+    (Overloaded("m", close_code=CloseCode.RESTART), Overloaded, "restart", 1012),
 ]
 
 
@@ -71,6 +72,8 @@ def test_codes_of_the_reference() -> None:
         "provider_error",
         "provider_unreachable",
         "rate_limited",
+        "budget_exhausted",
+        "restart",
         "timeout",
         "audio_error",
         "internal",
@@ -91,3 +94,22 @@ def test_configuration_is_not_a_session() -> None:
 def test_every_code_fits_a_close_reason(code: ErrorCode) -> None:
     """The code is the reason of the close frame, which has 123 bytes for it (RFC 6455, 5.5)."""
     assert len(code.encode()) <= 123
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Overloaded("full"), True),
+        (Overloaded("full", retry_after_s=5.0), 5.0),
+        (BudgetUsedUp("used up"), False),
+        (BudgetUsedUp("used up", retry_after_s=3600.0), 3600.0),
+        (UpstreamFault("down", is_retryable=True), True),
+        (UpstreamFault("bad request"), False),
+        (unauthorized("no"), False),
+        (timed_out("idle"), True),
+        (InternalFault("r1"), False),
+    ],
+)
+def test_whether_to_try_again(fault: Fault, expected: bool | float) -> None:
+    """Told with every error."""
+    assert fault.retry == expected

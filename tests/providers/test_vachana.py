@@ -372,6 +372,18 @@ def test_quiet_is_the_end() -> None:
     assert vachana.closed(1000, "") == [TurnEnd(500), Finished()]
 
 
+@pytest.mark.parametrize("heard", ['{"type":"speech_start"}', '{"type":"vad_start"}'])
+def test_a_voice_that_was_heard(heard: str) -> None:
+    """Its text may take its time; but a voice that was none is no failure."""
+    vachana = adapter()
+    hears(vachana, heard)
+    vachana.finish()
+    assert vachana.quiet_s() == 8.0
+    hears(vachana, PROCESSING)
+    hears(vachana, transcript("one", 300, 0))
+    assert vachana.quiet_s() == 7.0
+
+
 def test_the_end_of_nothing() -> None:
     """Where no audio was sent, or none for seconds, nobody need wait."""
     unused = adapter(audio_ms=0)

@@ -1,7 +1,7 @@
 """A vendor whose protocol is a word and its text, and an adapter that insists on the contract.
 
     out: audio as it is · FINALIZE · FINISH · tick
-    in:  ready · partial TEXT · settle TEXT · final TEXT · turn · usage MS · notice · fail TEXT · end
+    in:  ready · partial TEXT · settle TEXT · final TEXT · turn · lost MS MS · usage MS · notice · fail TEXT · end
 
 `settle` is text the vendor has settled but that the adapter still holds, as Deepgram's pieces of an utterance.
 """
@@ -11,7 +11,18 @@ from typing import Final as Constant
 
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 from routeraudio.model.errors import Fault, UpstreamFault
-from routeraudio.model.events import Event, Failed, Final, Finished, Notice, Partial, Ready, TurnEnd, Usage
+from routeraudio.model.events import (
+    Event,
+    Failed,
+    Final,
+    Finished,
+    Lost,
+    Notice,
+    Partial,
+    Ready,
+    TurnEnd,
+    Usage,
+)
 from routeraudio.model.message import Message
 from routeraudio.providers.base import Dial
 
@@ -132,6 +143,10 @@ class FakeAdapter:
     def _usage(self, text: str) -> list[Event]:
         return [Usage(int(text))]
 
+    def _lost(self, text: str) -> list[Event]:
+        start_ms, end_ms = text.split()
+        return [Lost(int(start_ms), int(end_ms))]
+
     def _notice(self, text: str) -> list[Event]:
         return [Notice("said")]
 
@@ -173,6 +188,7 @@ _READ: Constant[dict[str, Callable[[FakeAdapter, str], list[Event]]]] = {
     "final": FakeAdapter._final,
     "turn": FakeAdapter._turn,
     "usage": FakeAdapter._usage,
+    "lost": FakeAdapter._lost,
     "notice": FakeAdapter._notice,
     "fail": FakeAdapter._fail,
     "end": FakeAdapter._end,

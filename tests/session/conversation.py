@@ -87,7 +87,8 @@ def short(message: dict[str, Any]) -> str:
     """One message to the client in a few words."""
     if message["type"] == "transcript":
         return f"{'partial' if message['is_partial'] else 'final'} {message['transcript']}"
-    return f"error {message['code']}" if message["type"] == "error" else str(message["type"])
+    is_coded = message["type"] in ("error", "notice")
+    return f"{message['type']} {message['code']}" if is_coded else str(message["type"])
 
 
 async def settled() -> None:

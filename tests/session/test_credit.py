@@ -72,7 +72,7 @@ async def test_the_paid_audio_is_heard_out(autojump_clock: MockClock) -> None:
         await play.ends()
     sent = [message for message in play.upstream.heard if isinstance(message, bytes)]
     assert len(b"".join(sent)) == 5 * len(SECOND)
-    assert play.story == ["final what was paid", "error rate_limited", "1013"]
+    assert play.story == ["final what was paid", "error budget_exhausted", "1013"]
     assert credit.closings[0]["audio_ms"] == 5000
 
 

@@ -77,6 +77,7 @@ async def test_the_error_comes_behind_every_final(autojump_clock: MockClock) -> 
             "code": "provider_error",
             "provider": "fake",
             "request_id": "request-1",
+            "retry": False,
         }
         line = play.logged("session_ended")
         assert (line["close_code"], line["error"]) == (4040, "provider_error")

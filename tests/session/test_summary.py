@@ -3,6 +3,7 @@
 import msgspec
 from trio.testing import MockClock
 
+from routeraudio.model.errors import Overloaded
 from tests.session.conversation import SECOND, conversation, options
 
 ASKED = msgspec.structs.replace(options(), summary=True)
@@ -41,6 +42,37 @@ async def test_what_was_not_final_when_the_vendor_fell_is_lost(autojump_clock: M
         await play.ends()
     assert play.story == ["final hello", "error provider_error", "summary", "4040"]
     assert (play.told[-1]["seconds_finalised"], play.told[-1]["seconds_lost"]) == (0.1, 1.9)
+
+
+async def test_what_is_said_behind_our_end_is_lost(autojump_clock: MockClock) -> None:
+    """A limit ends the session while the client goes on: "finished" is not believed beyond what was sent."""
+    async with conversation(wishes=ASKED) as play:
+        await play.ready()
+        await play.client.says(SECOND)
+        play.session.finish(Overloaded("the limit"))
+        await play.client.says(SECOND + SECOND)
+        await play.upstream.says("end")
+        await play.ends()
+    assert play.story == ["error rate_limited", "summary", "1013"]
+    summary = play.told[-1]
+    assert (summary["seconds_received"], summary["seconds_finalised"], summary["seconds_lost"]) == (
+        3.0,
+        1.0,
+        2.0,
+    )
+
+
+async def test_what_the_vendor_failed_at_is_lost(autojump_clock: MockClock) -> None:
+    """It says so itself: told at once, and not 1000."""
+    async with conversation(wishes=ASKED) as play:
+        await play.ready()
+        await play.client.says(SECOND + SECOND)
+        await play.upstream.says("lost 500 1500")
+        await play.client.says(END)
+        await play.upstream.says("end")
+        await play.ends()
+    assert play.story == ["notice audio_lost", "error provider_error", "summary", "4040"]
+    assert (play.told[-1]["seconds_finalised"], play.told[-1]["seconds_lost"]) == (1.0, 1.0)
 
 
 async def test_what_was_never_sent_is_told(autojump_clock: MockClock) -> None:

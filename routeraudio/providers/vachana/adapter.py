@@ -43,6 +43,10 @@ in all, and detectors of its kind close after 0.1 to 0.8 s."""
 _QUIET_END_S: Final = 2.0
 """Without a message after the last audio, nothing is to come. INFERRED: twice what the vendor's clients wait."""
 
+_OWED_S: Final = 8.0
+"""The same while it has heard a voice and not said what. Below the session's deadline for last words (10 s): a voice
+that was none, of which no text comes, is no failure."""
+
 _BACKLOG_S_MAX: Final = 6.0
 """Added to that where audio was sent faster than real time. Below the session's deadline for last words."""
 
@@ -76,6 +80,8 @@ class Vachana(Connection[Said]):
         """Part of a frame, until the rest of it comes."""
         self._is_asked = False
         """Whether the silence behind the last audio is there because finals were asked for."""
+        self._has_heard_voice = False
+        """Since the last final: a text is owed, perhaps."""
         self._speech_end_ms: int | None = None
         self._ends: deque[_End] = deque(maxlen=_ENDS_MAX)
         """Utterances that are over and whose text is to come."""
@@ -131,7 +137,7 @@ class Vachana(Connection[Said]):
             return None
         if not self._line.has_client_audio or self._quiet_ticks >= _IDLE_TICKS:
             return 0.0
-        return _QUIET_END_S + self._backlog_s
+        return _OWED_S if self._has_heard_voice else _QUIET_END_S + self._backlog_s
 
     # Messages.
 
@@ -146,6 +152,7 @@ class Vachana(Connection[Said]):
                 self._speech_end_ms = self._here_ms
                 return ()
             case SpeechStart() | VadStart():
+                self._has_heard_voice = True
                 return ()
             case Connected(request_id=request_id):
                 return self._ready(request_id)
@@ -167,6 +174,7 @@ class Vachana(Connection[Said]):
         # A `processing` that got lost is replaced by the text's arrival.
         end = self._ends.popleft() if self._ends else self._utterance_end()
         self._segment_id = said.segment_id
+        self._has_heard_voice = False
         if not said.text:
             return ()
         events = self._transcript.final_at(said.text, *self._span(said, end.at_ms))
