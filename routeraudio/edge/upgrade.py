@@ -59,5 +59,6 @@ async def open_websocket(
         flood=Flood(limits.flood_per_s, limits.flood_burst_max),
         text_bytes_max=text_bytes_max,
         counts_texts=counts_texts,
+        ahead_bytes_max=limits.read_ahead_bytes,
         unread=head.rest,
     )

@@ -27,8 +27,8 @@ def first(group: BaseExceptionGroup[E]) -> E:
     return error
 
 
-def bug_fields(error: Exception, request_id: str) -> dict[str, object]:
-    """What every `…_bug` line says: type, module and place (innermost last) of the first exception, and the request.
+def bug_fields(error: Exception, request_id: str | None = None) -> dict[str, object]:
+    """What every `…_bug` line says: type, module and place (innermost last) of the first exception, and whose request.
 
     The exception's text stays out: it may quote audio, transcripts or keys. Where several tasks failed at once, `also`
     has the types of the others.
@@ -36,8 +36,8 @@ def bug_fields(error: Exception, request_id: str) -> dict[str, object]:
     one, *others = leaves(error)
     kind = type(one)
     frames = traceback.extract_tb(one.__traceback__)[-TRACE_DEPTH:]
-    fields: dict[str, object] = {
-        "request_id": request_id,
+    fields: dict[str, object] = {} if request_id is None else {"request_id": request_id}
+    fields |= {
         "error": kind.__name__,
         "module": kind.__module__,
         "where": [

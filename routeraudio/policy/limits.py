@@ -31,6 +31,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Audio held while the upstream is dialled: as long as dialling may take."""
     stage_audio_s: float = 2.0
     """Audio held between two stages: rides out a provider's hiccup without growing latency without bound."""
+    read_ahead_bytes: int = 33_554_432
+    """Read from a client that sends faster than its provider takes, so that its pings are answered: 17 minutes of
+    16 kHz PCM. All of a process together 256 MiB; beyond, clients are not read."""
     outbox_messages_max: int = 256
     """Messages waiting for a client that reads slowly; partials give way first, finals never."""
     outbox_bytes: int = 1_048_576

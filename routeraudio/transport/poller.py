@@ -9,6 +9,7 @@ Handlers are synchronous and never raise. What they write is collected and flush
 several messages for one peer leave in one system call; nothing is ever kept back to make such a batch.
 """
 
+import os
 import select
 from collections.abc import Callable
 from typing import Protocol
@@ -16,12 +17,18 @@ from typing import Protocol
 import structlog
 import trio
 
+from routeraudio.model.exceptions import bug_fields
+from routeraudio.transport.read_ahead import Total
+
 log = structlog.get_logger(__name__)
 
 READ: int = select.EPOLLIN
 WRITE: int = select.EPOLLOUT
 GONE: int = select.EPOLLHUP | select.EPOLLERR
 """Reported whether asked for or not; a read finds out what has happened."""
+
+AHEAD_BYTES_MAX = 268_435_456
+"""A quarter of a gibibyte for all connections of a process together; beyond it fast senders are slowed by TCP."""
 
 HEARTBEAT_S = 1.0
 """How often connections look at their ping deadlines, which are tens of seconds."""
@@ -57,7 +64,12 @@ class Poller:
         self._ready: dict[int, Callable[[int], None]] = {}
         self._members: set[Member] = set()
         self._unflushed: list[Member] = []
+        self.ahead = Total(AHEAD_BYTES_MAX)
+        """What its connections have read ahead."""
+        self._again: list[Callable[[], None]] = []
         self._in_pass = False
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.watch(self._wakeup, READ, self._awake)
 
     def add(self, member: Member) -> None:
         """Take ``member`` into the heartbeat."""
@@ -88,6 +100,12 @@ class Poller:
         else:
             member.flush()
 
+    def again(self, call: Callable[[], None]) -> None:
+        """Call ``call`` in the next pass: one socket's work is done in portions, and that of others in between."""
+        self._again.append(call)
+        if not self._in_pass:
+            os.eventfd_write(self._wakeup, 1)
+
     async def run(self) -> None:
         """Serve until cancelled: all of it as a Trio task, or, inside a host loop, the heartbeat only."""
         async with trio.open_nursery() as nursery:
@@ -97,23 +115,33 @@ class Poller:
 
     def serve(self, timeout_s: float | None) -> None:
         """Wait for sockets to be ready, ``timeout_s`` at most (None: for ever), and serve those that are."""
-        ready = self._epoll.poll(timeout_s)
-        if ready:
-            self._serve(ready)
+        ready = self._epoll.poll(0 if self._again else timeout_s)
+        if ready or self._again:
+            again, self._again = self._again, []
+            self._serve(ready, again)
 
     def close(self) -> None:
         """Serve no more."""
         self._epoll.close()
+        if self._wakeup >= 0:
+            os.close(self._wakeup)
+            self._wakeup = -1
 
     async def _serve_as_task(self) -> None:
         try:
             while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                if self._again:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
                 self.serve(0)
         finally:
             self.close()
 
-    def _serve(self, ready: list[tuple[int, int]]) -> None:
+    def _awake(self, _events: int) -> None:
+        os.eventfd_read(self._wakeup)
+
+    def _serve(self, ready: list[tuple[int, int]], again: list[Callable[[], None]]) -> None:
         self._in_pass = True
         try:
             for fd, events in ready:
@@ -124,6 +152,11 @@ class Poller:
                     serve(events)
                 except Exception as error:  # noqa: BLE001 - the last net: one connection never ends the others
                     self._drop(fd, error)
+            for call in again:
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001 - as above
+                    log.error("handler_bug", **bug_fields(error))
         finally:
             self._in_pass = False
             unflushed, self._unflushed = self._unflushed, []
@@ -132,7 +165,7 @@ class Poller:
 
     def _drop(self, fd: int, error: Exception) -> None:
         """A handler raised, which it never should: hear no more of its socket, whose ping deadline ends it."""
-        log.error("handler_bug", error=type(error).__name__)
+        log.error("handler_bug", **bug_fields(error))
         if self._ready.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 

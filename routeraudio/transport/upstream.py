@@ -24,6 +24,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.session.streams import Refused
 from routeraudio.transport.bytestream import ByteStream, detach
+from routeraudio.transport.flood import Flood
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.retry_after import retry_after_s
 from routeraudio.transport.tls import set_options
@@ -77,6 +78,9 @@ async def open_upstream(
         ping_s=limits.ping_s,
         pong_s=limits.pong_s,
         close_s=limits.close_upstream_s,
+        # Transcripts are texts; what is left are pings, fragments, and messages of nothing.
+        flood=Flood(limits.flood_per_s, limits.flood_burst_max),
+        counts_texts=False,
         unread=unread,
     )
 

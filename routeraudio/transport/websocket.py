@@ -26,6 +26,7 @@ from websockets.exceptions import InvalidState
 from websockets.frames import CLOSE, CONT, PING, PONG, TEXT, CloseCode, Frame
 from websockets.protocol import OPEN, Protocol, Side
 
+from routeraudio.model.exceptions import bug_fields
 from routeraudio.model.message import Message
 from routeraudio.session.streams import Closed, Listener
 from routeraudio.transport.bytestream import READ_BYTES, close_socket, half_close
@@ -42,11 +43,19 @@ from routeraudio.transport.frames import (
     whole,
 )
 from routeraudio.transport.poller import GONE, READ, WRITE, Poller
+from routeraudio.transport.read_ahead import ReadAhead
 
 UNSENT_PAUSE_BYTES: Final = 262_144
 """Above this much unsent output beyond what the session has sent nothing more is read from the peer, so that what
 reading makes us write (pongs, refusals) is bounded too. The session's own is bounded by the session: a peer that reads
 nothing until we have read what it says, as an echo of long messages does, would otherwise never go on."""
+
+FRAMES_PER_PASS: Final = 256
+"""Of one peer. What else it has sent waits for the next pass, so that others, and Trio, have their turn: 64 KiB can
+hold 9,000 messages of one byte. The usual read holds one."""
+
+TINY_BYTES: Final = 40
+"""5 ms of 8 kHz mu-law. Messages below count for the flood: nobody sends audio in pieces so small."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +73,8 @@ class WebSocket:
         flood: bound on messages that carry no audio; None: no bound.
         text_bytes_max: bound on text messages below the protocol's own bound on messages; None: no other bound.
         counts_texts: whether text messages count for the flood; not where audio travels in them, which back-pressure
-            slows.
+            slows. Tiny messages always do.
+        ahead_bytes_max: read from the peer while nobody takes it (`read_ahead`); 0: nothing is.
         unread: what came behind the opening handshake.
     """
 
@@ -80,6 +90,7 @@ class WebSocket:
         flood: Flood | None = None,
         text_bytes_max: int | None = None,
         counts_texts: bool = True,
+        ahead_bytes_max: int = 0,
         unread: bytes = b"",
     ) -> None:
         self._socket: socket.socket | None = sock
@@ -91,6 +102,15 @@ class WebSocket:
         self._flood = flood
         self._text_bytes_max = text_bytes_max
         self._counts_texts = counts_texts
+        self._ahead_bytes_max = ahead_bytes_max
+        self._ahead: ReadAhead | None = None
+        """There while something read ahead has not been taken."""
+        self._rest_is_work = False
+        """Whole frames wait in `_rest`."""
+        self._is_behind = False
+        """The rest of what was read is for the next pass."""
+        self._has_ended_ahead = False
+        """The end of the stream was read ahead."""
 
         self._watched = 0
         self._paused = False
@@ -130,6 +150,8 @@ class WebSocket:
             self._paused = False
             self._heard = True
             self._watch()
+            if self._ahead is not None or self._is_behind:
+                self._poller.again(self._go_on)
 
     @property
     def is_paused(self) -> bool:
@@ -227,7 +249,7 @@ class WebSocket:
     def _ready(self, events: int) -> None:
         if events & WRITE and self._socket is not None:
             self._write()
-        if events & (READ | GONE) and self._socket is not None:
+        if events & (READ | GONE) and self._socket is not None and not self._is_behind:
             self._guard(self._read)
 
     def _read(self) -> None:
@@ -240,17 +262,70 @@ class WebSocket:
             self._watch(WRITE)
             return
         except OSError:
-            data = b""
+            self._lose()
+            return
         self._heard = True
+        if not data and self._ahead is not None:
+            self._has_ended_ahead = True
+            self._watch()
+            return
         if not data:
-            self._protocol.receive_eof()
-            self._end(Closed(None, "the connection was lost without a close frame"))
-            self.release()
+            self._lose()
             return
         # TLS may hold decrypted bytes that no readiness will ever announce.
         while self._is_tls and self._socket.pending():  # type: ignore[attr-defined]
             data += self._socket.recv(READ_BYTES)
+        if self._ahead is not None or (self._paused and self._ahead_bytes_max):
+            self._read_on(data)
+        else:
+            self._take(data)
+
+    def _lose(self) -> None:
+        """The peer's side is gone."""
+        self._heard = True
+        self._protocol.receive_eof()
+        self._end(Closed(None, "the connection was lost without a close frame"))
+        self.release()
+
+    def _read_on(self, data: bytes) -> None:
+        """Keep what nobody takes yet."""
+        if self._ahead is None:
+            self._ahead = ReadAhead(
+                self._poller.ahead,
+                self._ahead_bytes_max,
+                self._bytes_max,
+                is_masked=self._is_masked,
+                on_control=self._hand_over,
+            )
+            rest, self._rest = self._rest, b""
+            self._ahead.feed(rest)
+        self._ahead.feed(data)
+        self._watch()
+
+    def _go_on(self) -> None:
+        """The next portion of what was read before."""
+        self._is_behind = False
+        if self._paused or self._socket is None:
+            self._is_behind = bool(self._rest) and self._ahead is None
+            return
+        self._guard(self._take_portion)
+
+    def _take_portion(self) -> None:
+        data = b""
+        if self._ahead is not None and not self._rest_is_work:
+            found = self._ahead.next()
+            if found is None:
+                self._ahead = None
+                if self._has_ended_ahead:
+                    self._lose()
+                else:
+                    self._watch()
+                return
+            data = found
+        self._rest_is_work = False
         self._take(data)
+        if not self._is_behind and self._ahead is not None and not self._paused:
+            self._poller.again(self._go_on)
 
     def _take(self, data: bytes) -> None:
         """Cut ``data`` into frames: whole data messages to the listener, everything else to the protocol object.
@@ -266,7 +341,13 @@ class WebSocket:
             data = self._rest + data
             self._rest = b""
         begin, end = 0, len(data)
+        left = FRAMES_PER_PASS
         while end - begin >= HEAD_BYTES:
+            if not left:
+                self._is_behind = self._rest_is_work = True
+                self._poller.again(self._go_on)
+                break
+            left -= 1
             first, second = data[begin], data[begin + 1]
             length = second & 0x7F
             start = begin + HEAD_BYTES
@@ -331,7 +412,7 @@ class WebSocket:
             self._deliver(self._is_text_gathered, data)
 
     def _deliver(self, is_text: bool, data: bytes) -> None:
-        if (is_text and self._counts_texts) or not data:
+        if (is_text and self._counts_texts) or len(data) < TINY_BYTES:
             self._count()
         if self._listener is None:
             return
@@ -431,6 +512,9 @@ class WebSocket:
         sock, self._socket = self._socket, None
         if sock is None:
             return
+        if self._ahead is not None:
+            self._ahead.forget()
+            self._ahead = None
         self._poller.discard(self)
         self._poller.watch(sock, 0, self._ready)
         self._watched = 0
@@ -444,7 +528,11 @@ class WebSocket:
 
     @property
     def _is_deaf(self) -> bool:
-        return self._paused or len(self._unsent) - self._said_bytes > UNSENT_PAUSE_BYTES
+        if self._has_ended_ahead or len(self._unsent) - self._said_bytes > UNSENT_PAUSE_BYTES:
+            return True
+        if self._ahead is not None:
+            return not self._ahead.has_room
+        return self._paused and not self._ahead_bytes_max
 
     def _watch(self, also: int = 0) -> None:
         """Bring the poller's idea of what we wait for up to date."""
@@ -467,7 +555,7 @@ class WebSocket:
         if listener is not None:
             listener.crashed(error)
         else:
-            log.error("connection_dropped", error=type(error).__name__)
+            log.error("connection_dropped", **bug_fields(error))
             self.release()
 
 

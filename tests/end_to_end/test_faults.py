@@ -18,7 +18,7 @@ END = '{"type":"end_of_stream"}'
     [
         ("bad-key", 3000, "unauthorized"),  # the client's own key: the client must fix it
         ("fault-refuse-402", 4040, "provider_error"),
-        ("fault-refuse-429", 4040, "provider_error"),
+        ("fault-refuse-429", 4040, "rate_limited"),
         ("fault-refuse-500", 4040, "provider_error"),
         ("fault-drop-1", 4040, "provider_error"),
         ("fault-stall", 4040, "provider_unreachable"),

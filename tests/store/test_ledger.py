@@ -188,12 +188,12 @@ async def test_several_cycles_beyond_the_budget(
 
 
 async def test_several_cycles_in_an_outage(autojump_clock: MockClock, ledger: Ledger, store: Flaky) -> None:
-    """They are lent together, as far as the grace time goes."""
+    """They are lent together, as far as the grace time goes; who wants more is not held until the store is back."""
     credit = await opened(ledger)
     await stream(credit, 1, 2)
     store.is_down = True
     await credit.wait_granted(12)
-    with trio.move_on_after(GRACE_S / 2):
+    with trio.fail_after(5), pytest.raises(Overloaded, match="store"):
         await credit.wait_granted(30)
     assert 12 <= credit.granted < 30
 
@@ -418,7 +418,7 @@ async def test_a_stream_that_ends_in_an_outage(
 
 
 async def test_the_grace_time_ends(autojump_clock: MockClock, ledger: Ledger, store: Flaky) -> None:
-    """A minute without the store ends every stream, and no fast client gets more than twelve cycles of it."""
+    """A minute without the store ends every stream; a fast one gets twelve cycles of it, and is not held for more."""
     slow, fast = await opened(ledger, "s1"), await opened(ledger, "s2")
     store.is_down = True
     began_s = trio.current_time()
@@ -433,10 +433,11 @@ async def test_the_grace_time_ends(autojump_clock: MockClock, ledger: Ledger, st
 
     with pytest.raises(Overloaded, match="60 s"):
         await stream_fast()
-    assert GRACE_S <= trio.current_time() - began_s < GRACE_S + 2 * HEARTBEAT_S
+    assert trio.current_time() - began_s < HEARTBEAT_S
     assert streamed == 13  # the one that was granted before, and a dozen
     with pytest.raises(Overloaded):
         await slow.revoked()
+    assert GRACE_S <= trio.current_time() - began_s < GRACE_S + 2 * HEARTBEAT_S
 
 
 async def test_a_place_is_left_before_its_lease_ends(

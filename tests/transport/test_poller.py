@@ -2,6 +2,7 @@
 
 import socket
 
+import structlog
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -167,10 +168,56 @@ async def test_a_handler_that_raises_costs_only_itself() -> None:
         theirs.send(b"x")
     poller.watch(pairs[0][0], READ, broken)
     poller.watch(pairs[1][0], READ, lambda events: served.append("sound"))
-    poller.serve(0)
-    poller.serve(0)
+    with structlog.testing.capture_logs() as log:
+        poller.serve(0)
+        poller.serve(0)
     assert sorted(served) == ["broken", "sound", "sound"]
+    (line,) = [line for line in log if line["event"] == "handler_bug"]
+    assert (line["error"], "SECRET" in str(line)) == ("RuntimeError", False)
+    assert "test_poller.py" in line["where"][-1]
     for ours, theirs in pairs:
         ours.close()
         theirs.close()
+    poller.close()
+
+
+async def test_what_is_left_is_done_in_the_next_pass(autojump_clock: MockClock) -> None:
+    """Whoever asks for it, in a pass or from a task; others are served in between."""
+    async with polling() as poller:
+        order: list[str] = []
+        done = trio.Event()
+
+        def portion(number: int) -> None:
+            order.append(f"portion {number}")
+            if number < 3:
+                poller.again(lambda: portion(number + 1))
+            else:
+                done.set()
+
+        ours, theirs = pair()
+        with ours, theirs:
+
+            def ready(_events: int) -> None:
+                ours.recv(1)
+                order.append("other")
+
+            poller.watch(ours, READ, ready)
+            poller.again(lambda: portion(1))
+            theirs.send(b"ab")
+            with trio.fail_after(1):
+                await done.wait()
+            assert order.count("other") == 2
+            assert order.index("other") < order.index("portion 3")
+
+
+def test_a_portion_that_raises_costs_only_itself() -> None:
+    """Like a handler."""
+    poller = Poller(is_hosted=True)
+    done: list[int] = []
+    poller.again(lambda: done[1].real)  # type: ignore[arg-type,return-value] # an IndexError
+    poller.again(lambda: done.append(1))
+    with structlog.testing.capture_logs() as log:
+        poller.serve(0)
+    assert done == [1]
+    assert [line["event"] for line in log] == ["handler_bug"]
     poller.close()

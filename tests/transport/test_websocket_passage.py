@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from wsproto.events import CloseConnection
 
 from routeraudio.transport.flood import Flood
-from routeraudio.transport.websocket import UNSENT_PAUSE_BYTES
+from routeraudio.transport.websocket import TINY_BYTES, UNSENT_PAUSE_BYTES
 from tests.transport.peers import CLIENT, SERVER, Kind, at_once, open_line, text
 
 
@@ -43,6 +43,6 @@ async def test_texts_may_carry_audio(autojump_clock: MockClock, counts_texts: bo
     async with open_line(flood=Flood(1.0, 10), counts_texts=counts_texts) as line:
         with trio.fail_after(10):
             for _ in range(50):
-                await line.peer.say(text("x"))
+                await line.peer.say(text("x" * TINY_BYTES))
             await line.listener.until(lambda: len(line.listener.messages) == 50 or line.listener.closings)
         assert [closed.code for closed in line.listener.closings] == ([1008] if counts_texts else [])

@@ -10,6 +10,7 @@ from websockets.frames import Frame
 from wsproto.events import CloseConnection, Ping, Pong
 
 from routeraudio.transport.flood import Flood
+from routeraudio.transport.websocket import FRAMES_PER_PASS, TINY_BYTES
 from tests.transport.peers import (
     CLIENT,
     KINDS,
@@ -25,6 +26,7 @@ from tests.transport.peers import (
     frame,
     is_released,
     open_line,
+    polling,
     text,
 )
 
@@ -124,6 +126,7 @@ CHAFF = {
     "empty texts": frame(0x81),
     "texts": frame(0x81, b"{}"),
     "fragments": frame(0x00),
+    "crumbs of audio": frame(0x82, b"ab"),
     "fragments of audio": frame(0x00, b"ab"),
 }
 
@@ -169,12 +172,26 @@ async def test_a_little_more_than_the_rate_allows_is_found_out(name: str, autoju
 
 
 async def test_audio_is_no_flood(autojump_clock: MockClock) -> None:
-    """Messages of audio, however small and many, are slowed down, not refused."""
+    """Messages of 5 ms of audio or more, however many, are slowed down, not refused."""
     async with open_line(flood=Flood(RATE, BURST)) as line:
         for _ in range(40):
-            await line.peer.say_raw(frame(0x82, b"ab") * 500)
+            await line.peer.say_raw(frame(0x82, bytes(TINY_BYTES)) * 500)
         await line.listener.until(lambda: len(line.listener.messages) == 20_000)
         assert line.listener.closings == []
+
+
+async def test_thousands_of_messages_are_taken_in_portions(autojump_clock: MockClock) -> None:
+    """One read can hold 9,000 of them; others are served in between, and their order stays."""
+    portions: list[int] = []
+    async with polling() as poller, open_line(poller=poller) as line, open_line(poller=poller) as other:
+        count = 3 * FRAMES_PER_PASS + 5
+        await line.peer.say_raw(b"".join(frame(0x82, number.to_bytes(2)) for number in range(count)))
+        await other.peer.say(text("me"))
+        await other.listener.until(lambda: bool(other.listener.messages))
+        portions.append(len(line.listener.messages))
+        await line.listener.until(lambda: len(line.listener.messages) == count)
+        assert portions[0] < count
+        assert line.listener.messages == [number.to_bytes(2) for number in range(count)]
 
 
 async def push_until_stuck(line: Line, data: bytes) -> int:

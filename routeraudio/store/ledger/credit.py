@@ -144,13 +144,20 @@ class RunningCredit:
         self._grant(answer.granted)
         return self._told(mark)
 
-    def spooled(self, mark: Mark, lent_max: int) -> bool:
-        """The local disk has ``mark``; at most ``lent_max`` cycles are lent. Whether it was the last word."""
+    def spooled(self, mark: Mark, lent_max: int, beyond: Fault) -> bool:
+        """The local disk has ``mark``; at most ``lent_max`` cycles are lent. Whether it was the last word.
+
+        Args:
+            beyond: what ends a stream that wants more than that; whoever sends in real time never does.
+        """
         more = mark.wanted - int(self.granted)
         is_fit = self._refused is None and self._revoked is None and mark.ended is None
         if is_fit and 0 < more <= lent_max - self._lent:
             self._lent += more
             self._grant(mark.wanted)
+        elif is_fit and more > 0:
+            self._refused = beyond
+            self._notify()
         elif self._refused is not None:
             self._notify()
         return self._told(mark)

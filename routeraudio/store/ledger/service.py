@@ -311,7 +311,8 @@ class Ledger:
             self._dirty = credits | self._dirty
             return
         for line_id, credit in credits.items():
-            if credit.spooled(marks[line_id], int(self._grace_s // CYCLE_S)):
+            beyond = refusals.out_of_reach(self._grace_s)
+            if credit.spooled(marks[line_id], int(self._grace_s // CYCLE_S), beyond):
                 self._credits.pop(line_id, None)
 
     # The lease, and outages.
