@@ -6,6 +6,7 @@ from typing import Final
 
 from routeraudio.audio.containers.decoding import ContainerDecoder
 from routeraudio.audio.containers.mp3 import Mp3Demuxer
+from routeraudio.audio.containers.muxing import Mp3Muxer, Muxer, OggMuxer, WebmMuxer
 from routeraudio.audio.containers.ogg import OggDemuxer
 from routeraudio.audio.containers.packets import Demuxer
 from routeraudio.audio.containers.webm import WebmDemuxer
@@ -20,7 +21,14 @@ DEMUXERS: Final[dict[Encoding, Callable[[], Demuxer]]] = {
     "webm": WebmDemuxer,
     "mp3": Mp3Demuxer,
 }
-"""Containers: they can be decoded, and counted while they pass through."""
+"""Containers: they can be decoded, or passed on packet by packet."""
+
+MUXERS: Final[dict[Encoding, Callable[[], Muxer]]] = {
+    "ogg_opus": OggMuxer,
+    "webm": WebmMuxer,
+    "mp3": Mp3Muxer,
+}
+"""What writes them anew for providers that take them."""
 
 
 def _contained(demuxer: Callable[[], Demuxer], _: AudioFormat) -> Decoder:

@@ -50,7 +50,7 @@ class Codec:
         context = CodecContext.create(_DECODERS[header.codec], "r")
         assert isinstance(context, AudioCodecContext)
         if header.codec == "opus":
-            context.extradata = opus.extradata(header)
+            context.extradata = opus.identification(header)
             context.options = {"request_sample_fmt": "flt"}
         context.thread_count = 1
         self._context = context

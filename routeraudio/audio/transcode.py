@@ -18,43 +18,47 @@ class Transcoder(Protocol):
     source: AudioFormat
     target: AudioFormat
     is_passthrough: bool
-    """Whether the bytes come out as they went in."""
+    """Whether the audio comes out as it went in; a container's packets in a container of our own writing."""
 
     @property
     def source_ms(self) -> int:
         """Whole milliseconds of the source's audio taken in so far, by samples, without the codec's delay."""
 
     @property
-    def is_sized(self) -> bool:
-        """Whether `source_ms` counts all that came. False: a container that passes through is not understood."""
-
-    @property
     def has_more(self) -> bool:
-        """Whether the last `push` stopped at its bound (0.5 s of audio); ``push(b"")`` goes on.
+        """Whether the last `push` stopped at its bound (a millisecond or two of work); ``push(b"")`` goes on.
 
         A few bytes can be hours of audio. Ask before every further `push` and before `finish`, and give the next
         stage time in between.
         """
 
     @property
-    def resumed_ms(self) -> int | None:
-        """Where in the source begins what the current connection got; None: it has got nothing yet."""
+    def resumed_ms(self) -> int:
+        """Where in the source begins what the current connection gets."""
 
-    def restart(self) -> bool:
+    def keep(self, duration_s: float) -> None:
+        """Keep the packets of a container for so long, for `restart`. Samples are kept elsewhere (`session.replay`)."""
+
+    def forget(self, until_ms: int) -> None:
+        """What lies before is not asked for by `restart` any more."""
+
+    def restart(self, since_ms: int | None = None) -> bytes:
         """What comes out from now on goes to a new connection, which knows nothing of what went before.
 
-        Of a container the next `push` that can gives the stream's header, then the audio from the nearest clean
-        place; bytes before that are left out.
+        Of a container it gets a header, then the packets from here on.
+
+        Args:
+            since_ms: of a container, begin with the packets kept since then; None: with the next one.
 
         Returns:
-            Whether that works; a container that is not understood (`is_sized`) cannot be taken up again.
+            Header and packets up to here, where ``since_ms`` is given.
         """
 
     def push(self, data: bytes) -> bytes:
         """What ``data`` yields: whole samples, possibly none (``b""``). No more calls after `finish`.
 
         Raises:
-            ClientFault: the bytes are not what the client said they are. Never when they pass through.
+            ClientFault: the bytes are not what the client said they are. Never when raw audio passes through.
         """
 
     def finish(self) -> bytes:
@@ -93,26 +97,42 @@ def transcoder(source: AudioFormat, target: AudioFormat) -> Transcoder:
     return _Conversion(source, target)
 
 
-class _Passthrough:
+class _Unkept:
+    """What goes out as samples begins anew at any of them; nothing is kept here."""
+
+    resumed_ms: int
+
+    @property
+    def source_ms(self) -> int:
+        raise NotImplementedError
+
+    def keep(self, duration_s: float) -> None:
+        pass
+
+    def forget(self, until_ms: int) -> None:
+        pass
+
+    def restart(self, since_ms: int | None = None) -> bytes:
+        del since_ms
+        self.resumed_ms = self.source_ms
+        return b""
+
+
+class _Passthrough(_Unkept):
     """Equal formats. Chunks are handed on as they are, except that a sample is never cut in two."""
 
     is_passthrough = True
-    is_sized = True
     has_more = False
 
     def __init__(self, source: AudioFormat) -> None:
         self.source = self.target = source
-        self.resumed_ms: int | None = 0
+        self.resumed_ms = 0
         self._steps = pcm.Steps(source.bytes_per_step)
         self._is_finished = False
 
     @property
     def source_ms(self) -> int:
         return self.source.duration_ms(self._steps.length)
-
-    def restart(self) -> bool:
-        self.resumed_ms = self.source_ms
-        return True
 
     def push(self, data: bytes) -> bytes:
         assert not self._is_finished, "audio after finish"
@@ -125,29 +145,22 @@ class _Passthrough:
 
 
 class _ContainerPassthrough(ContainerPassthrough):
-    """A container's bytes have no boundaries of ours to keep."""
-
     is_passthrough = True
-    has_more = False
 
     def __init__(self, source: AudioFormat) -> None:
-        super().__init__(catalog.DEMUXERS[source.encoding]())
+        super().__init__(catalog.DEMUXERS[source.encoding](), catalog.MUXERS[source.encoding])
         self.source = self.target = source
 
-    def finish(self) -> bytes:
-        return b""
 
-
-class _Conversion:
+class _Conversion(_Unkept):
     """Decoder, then `_Shaping` as soon as the decoder knows what it decodes."""
 
     is_passthrough = False
-    is_sized = True
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self.source = source
         self.target = target
-        self.resumed_ms: int | None = 0
+        self.resumed_ms = 0
         self._decoder: Decoder = catalog.DECODERS[source.encoding](source)
         self._shaping: _Shaping | None = None
         self._is_finished = False
@@ -159,10 +172,6 @@ class _Conversion:
     @property
     def has_more(self) -> bool:
         return self._decoder.has_more
-
-    def restart(self) -> bool:
-        self.resumed_ms = self.source_ms
-        return True
 
     def push(self, data: bytes) -> bytes:
         assert not self._is_finished, "audio after finish"

@@ -1,7 +1,7 @@
 """What a transparent session is charged: the audio of a cycle may pass when the cycle is granted, and not before.
 
 A message cannot be cut: one that holds several cycles waits until all of them are granted. Audio that has no size
-lasts as long as the connection does.
+lasts as long as the connection does, or as its bytes would at the lowest bit rate of speech.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,7 @@ class AudioGate:
 
     def _audio_ms(self) -> int:
         meter = self._meter
-        return meter.audio_ms + self._clock_ms() if meter.is_by_clock else meter.audio_ms
+        return meter.audio_ms + max(self._clock_ms() if meter.is_by_clock else 0, meter.floor_ms)
 
     def _clock_ms(self) -> int:
         """Time since the first audio without a size, which is a begun cycle at once."""

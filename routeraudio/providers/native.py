@@ -1,7 +1,8 @@
 """What the transparent gateway knows about a vendor: how its own clients connect, and how their audio is counted.
 
 Nothing here speaks to the vendor: its clients do that themselves. The meter reads along, message by message, and only
-ever counts. What it cannot size, containers and encodings it does not know, it counts by the clock.
+ever counts. What it cannot size, containers and encodings it does not know, it counts by the clock, or by its bytes at
+the lowest bit rate of speech where that is more.
 """
 
 import re
@@ -20,6 +21,13 @@ SAMPLE_RATE_MAX: Final = 192_000
 
 BY_THE_CLOCK: Final = 0
 """The rate of audio whose bytes are no measure of time."""
+
+
+FLOOR_BYTES_PER_SECOND: Final = 750
+"""6 kbit/s, the lowest bit rate of Opus (RFC 6716, 2.1.1): nobody sends more audio in fewer bytes, but for silence."""
+
+UNREAD_CHARACTERS_MIN: Final = 64
+"""Of a text message that cannot be read here and may be audio there."""
 
 
 class Handshake(msgspec.Struct, frozen=True):
@@ -41,12 +49,14 @@ class Heard(msgspec.Struct, frozen=True):
     audio_bytes: int = 0
     rate: int | None = None
     """Bytes of audio per second from here on, `BY_THE_CLOCK`, or None: as before."""
+    unsized_bytes: int = 0
+    """Audio, perhaps, at no rate that is known."""
 
 
 NOTHING: Final = Heard()
 
 UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
-"""What msgspec raises for broken JSON, broken text and deep nesting."""
+"""What msgspec raises for broken JSON, broken text and deep nesting. Some vendors' parsers are not so strict."""
 
 Texts = Callable[[str], Heard]
 """Reads a text message. Never raises: what it does not understand holds `NOTHING`."""
@@ -61,7 +71,15 @@ class AudioCounter:
         has_binary_audio: whether binary messages are audio.
     """
 
-    __slots__ = ("_before_ms", "_bytes", "_has_binary_audio", "_rate", "_texts", "is_by_clock")
+    __slots__ = (
+        "_before_ms",
+        "_bytes",
+        "_has_binary_audio",
+        "_rate",
+        "_texts",
+        "_unsized_bytes",
+        "is_by_clock",
+    )
 
     def __init__(self, rate: int, texts: Texts | None = None, *, has_binary_audio: bool = True) -> None:
         self.is_by_clock = False
@@ -71,6 +89,7 @@ class AudioCounter:
         self._has_binary_audio = has_binary_audio
         self._bytes = 0
         self._before_ms = 0.0
+        self._unsized_bytes = 0
 
     def read(self, message: Message) -> None:
         """One message of the client's."""
@@ -83,10 +102,17 @@ class AudioCounter:
             if heard.rate is not None and heard.rate != self._rate:
                 self._change(heard.rate)
             length = heard.audio_bytes
+            self._unsized_bytes += heard.unsized_bytes
         if length and self._rate:
             self._bytes += length
         elif length:
             self.is_by_clock = True
+            self._unsized_bytes += length
+
+    @property
+    def floor_ms(self) -> int:
+        """How long audio that could not be sized lasts at the least."""
+        return self._unsized_bytes * 1000 // FLOOR_BYTES_PER_SECOND
 
     @property
     def audio_ms(self) -> int:
@@ -193,7 +219,8 @@ def text_reader(kind: type[T], read: Callable[[T], Heard]) -> Texts:
         try:
             return read(decode(message))
         except UNREADABLE:
-            return NOTHING
+            is_short = len(message) < UNREAD_CHARACTERS_MIN
+            return NOTHING if is_short else Heard(unsized_bytes=len(message) * 3 // 4)
 
     return texts
 

@@ -147,6 +147,6 @@ def _kind(fault: Fault) -> FailureKind | None:
         return None
     if fault.status in (401, 403):
         return "refused"
-    if fault.status == 429:
+    if fault.status == 429 or fault.code == "rate_limited":
         return "crowded"
     return "failed" if fault.is_retryable else None

@@ -108,6 +108,8 @@ class Session:
             session_s=plan.session_s,
             health=plan.health,
         )
+        if plan.failover is not None:
+            self._transcoder.keep(plan.failover.replay_s)
         self._relay = Relay(
             audio,
             self._deliver,
@@ -283,10 +285,8 @@ class Session:
         )
 
     def _container_ms(self, sent_bytes: int) -> int:
-        """How much audio a container's bytes hold; where it cannot be read, as long as the session has lasted."""
-        if self._transcoder.is_sized:
-            return self._transcode.position_ms(sent_bytes)
-        return round(self._frame.lasted_s * 1000)
+        """How much audio a container's bytes hold."""
+        return self._transcode.position_ms(sent_bytes)
 
     def _resume_upstream(self) -> None:
         self._succession.resume()

@@ -36,7 +36,7 @@ from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, Observer
 from routeraudio.session.overlap import Overlap, Told
 from routeraudio.session.pause import Pause
-from routeraudio.session.replay import Kept, Replay
+from routeraudio.session.replay import OVERLAP_MS, Kept, Replay
 from routeraudio.session.stall import Stall
 from routeraudio.session.upstream import Upstream
 
@@ -179,26 +179,24 @@ class Relay:
     def take_over(self, upstream: Upstream) -> None:
         """From here on audio goes to ``upstream``; a predecessor is asked for its last words, and heard out first."""
         old = self._current
-        self._current = upstream
-        self.connections += 1
+        self._begin(upstream)
         if old is not None:
             self._old = old
             old.take(Control.FINISH)
 
-    def replace(self, upstream: Upstream) -> None:
-        """``upstream``, which is ready, takes over from one that was lost: it gets again what was not final."""
+    def _begin(self, upstream: Upstream) -> None:
         self._current = upstream
         self.connections += 1
+        if not upstream.candidate.audio_format.is_raw:
+            upstream.container_ms = lambda: self._audio_meter.sent_ms - upstream.begins_ms
+
+    def replace(self, upstream: Upstream) -> None:
+        """``upstream``, which is ready, takes over from one that was lost: it gets again what was not final."""
+        self._begin(upstream)
         self.link.room_bytes = self._stage_bytes(upstream)
         until_ms = self._told.until_ms(self._channels)
-        if self._kept is not None:
-            self._replay(upstream, self._kept.since(until_ms), until_ms)
-        elif self._source.resumed_ms is not None:
-            # What has gathered belongs to the container as it was begun.
-            self._waiting = None
-            self._backlog.extend(item for item in self.link.clear() if not isinstance(item, bytes))
-            upstream.begins_ms = self._source.resumed_ms
-            self._lose(until_ms, self._source.resumed_ms)
+        replay = self._container_since(until_ms) if self._kept is None else self._kept.since(until_ms)
+        self._replay(upstream, replay, until_ms)
         if self.is_finishing and Control.FINISH not in self._backlog:
             self._backlog.append(Control.FINISH)
         self._is_lost = False
@@ -212,6 +210,18 @@ class Relay:
             # It was being spoken of, and is not kept any more.
             self._lose(max(until_ms, self._partial_ms), replay.begins_ms)
         self._partial_ms = None
+
+    def _container_since(self, until_ms: int) -> Replay:
+        """The container begun anew. What has gathered belongs to it as it was begun, and comes with the replay."""
+        gathered = [] if self._waiting is None else [self._waiting]
+        self._waiting = None
+        controls: list[Command] = []
+        for item in self.link.clear():
+            (gathered if isinstance(item, bytes) else controls).append(item)  # type: ignore[arg-type]
+        self._sent_bytes += sum(map(len, gathered))
+        again = self._source.restart(max(0, until_ms - OVERLAP_MS))
+        self._audio_meter.sent(self._sent_bytes)
+        return Replay(self._source.resumed_ms, [again, *controls] if again else controls)
 
     def give_up(self, fault: Fault) -> None:
         """No connection will take over."""
@@ -398,8 +408,7 @@ class Relay:
         if isinstance(event, Final):
             self.finalised_ms = max(self.finalised_ms, event.end_ms)
             self._told.final(event)
-            if self._kept is not None:
-                self._kept.forget(self._told.until_ms(self._channels))
+            self._forget(self._told.until_ms(self._channels))
             self._partial_ms = None
         elif isinstance(event, Partial):
             if self._partial_ms is None:
@@ -408,6 +417,13 @@ class Relay:
             self.lost_ms += event.end_ms - event.start_ms
         return self._deliver.push(event)
 
+    def _forget(self, until_ms: int) -> None:
+        """All before is final: nobody has to hear it again."""
+        if self._kept is not None:
+            self._kept.forget(until_ms)
+        else:
+            self._source.forget(until_ms - OVERLAP_MS)
+
     def _lose(self, start_ms: int, end_ms: int) -> None:
         """No text will come of this."""
         if end_ms > start_ms:
@@ -415,7 +431,7 @@ class Relay:
 
     def _begins_ms(self, current: Upstream) -> int:
         """Where the current connection's audio begins; a container's transcoder knows where it began anew."""
-        if not current.candidate.audio_format.is_raw and self._source.resumed_ms is not None:
+        if not current.candidate.audio_format.is_raw:
             current.begins_ms = self._source.resumed_ms
         return round(current.begins_ms)
 

@@ -192,8 +192,7 @@ class Succession:
             # A quarter of the time is left for the old connection's last words.
             await self._await_pause(until_s=current.opened_s + session_s - ahead_s / 4)
             if not (successor.is_over or relay.is_finishing):
-                if not self._switch(current, successor):
-                    return
+                self._switch(current, successor)
                 current = successor
 
     async def _dial_successor(self) -> Upstream:
@@ -221,21 +220,15 @@ class Succession:
             while not self._relay.link.is_level:  # noqa: ASYNC110 - at most once in hours
                 await trio.sleep(LEVEL_S)
 
-    def _switch(self, current: Upstream, successor: Upstream) -> bool:
-        """The successor goes on where the current connection's audio ends.
-
-        False: the client's container cannot be taken up again, the vendor's end will be the session's.
-        """
+    def _switch(self, current: Upstream, successor: Upstream) -> None:
+        """The successor goes on where the current connection's audio ends."""
         if self._candidate.audio_format.is_raw:
             successor.begins_ms = current.sent_to_ms
-        elif self._source.resumed_ms is not None:
+        else:
             current.begins_ms = self._source.resumed_ms
-        if not self._source.restart():
-            log.warning("rotation_impossible", provider=self._candidate.title)
-            return False
+        self._source.restart()
         self._relay.take_over(successor)
         log.debug("rotated", provider=self._candidate.title, at_ms=round(successor.begins_ms))
-        return True
 
     # Failover.
 
@@ -296,9 +289,6 @@ class Succession:
             incident = self._incident = self._new_incident(self._failover, lost=self._at)
         incident.failed(self._at, fault)
         found = await self._dialled(nursery, incident)
-        if found is not None and not self._audio.is_raw and not self._source.restart():
-            incident.failed(self._at, _not_again(self._candidate.title))
-            found = None
         if found is None:
             self._relay.give_up(incident.fault())
             return
@@ -378,10 +368,3 @@ class Succession:
         await upstream.aclose()
         if upstream in self._open:
             self._open.remove(upstream)
-
-
-def _not_again(title: str) -> UpstreamFault:
-    return UpstreamFault(
-        f"the connection to {title} was lost, and the client's container cannot be taken up again",
-        code="provider_unreachable",
-    )

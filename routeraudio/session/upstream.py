@@ -81,7 +81,9 @@ class Upstream:
         self.has_worked = self._is_closed = False
         self._limits = limits
         self._title = candidate.title
-        self._pace = candidate.pace if candidate.audio_format.is_raw else None
+        self._pace = candidate.pace
+        self.container_ms: Callable[[], float] | None = None
+        """Of a container, whose bytes are no measure of time: how much of its audio this connection was sent."""
         self._is_raw = is_raw
         self._tell = tell
         self._stream: MessageStream | None = None
@@ -166,7 +168,10 @@ class Upstream:
         """How long to wait before it wants more audio, if it wants it no faster than it is spoken."""
         if self._pace is None:
             return 0.0
-        sent_ms = self.candidate.audio_format.duration_ms(self.sent_bytes)
+        if self.container_ms is not None:
+            sent_ms = round(self.container_ms())
+        else:
+            sent_ms = self.candidate.audio_format.duration_ms(self.sent_bytes)
         return self._pace.wait_s(sent_ms, trio.current_time() - self.ready_s)
 
     async def keep_time(self) -> None:

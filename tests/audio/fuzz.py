@@ -93,8 +93,11 @@ def examine(encoding: Encoding, data: bytes, seed: int = 1) -> str:
         chunks.append(data[at : at + step])
         at += step
     assert _decoded(encoding, chunks) == whole, "the split made a difference"
-    _pass_through(encoding, chunks, chance)
     pcm, is_refused = whole
+    passed = _passed_on(encoding, chunks, chance)
+    assert is_refused == (passed is None), "the pass-through judges as the decoder does"
+    if passed:
+        assert not _decoded(encoding, [passed])[1], "what is written anew cannot be read"
     return "refused" if is_refused else "heard" if np.frombuffer(pcm, "<i2").any() else "silence"
 
 
@@ -114,15 +117,24 @@ def _decoded(encoding: Encoding, chunks: list[bytes]) -> tuple[bytes, bool]:
     return b"".join(out), False
 
 
-def _pass_through(encoding: Encoding, chunks: list[bytes], chance: random.Random) -> None:
+def _passed_on(encoding: Encoding, chunks: list[bytes], chance: random.Random) -> bytes | None:
+    """What the pass-through writes for the connection that is there at the end; None: it ended in a fault."""
     through = transcoder(named(encoding), named(encoding))
-    restart_at = chance.randrange(len(chunks) + 1)
-    for number, chunk in enumerate(chunks):
-        if number == restart_at:
-            through.restart()
-        out = through.push(chunk)
-        assert number >= restart_at or out is chunk, "the pass-through changed something"
+    restart_at = chance.randrange(2 * len(chunks) + 1)
+    out: list[bytes] = []
+    try:
+        for number, chunk in enumerate(chunks):
+            if number == restart_at:
+                through.restart()
+                out.clear()
+            out.append(through.push(chunk))
+            while through.has_more:
+                out.append(through.push(b""))
+        out.append(through.finish())
+    except ClientFault:
+        return None
     assert through.source_ms >= 0
+    return b"".join(out)
 
 
 def main() -> None:

@@ -291,7 +291,7 @@ async def test_a_provider_that_reads_nothing_holds_the_client_back() -> None:
         await client.aclose(1000)
 
     async with (
-        passage(listen) as (provider, home),
+        passage(listen, limits={"read_ahead_bytes": 1_000_000}) as (provider, home),
         caller(home.port) as client,
         trio.open_nursery() as nursery,
     ):
@@ -358,15 +358,15 @@ async def test_a_stopping_daemon() -> None:
 
 
 async def test_floods_of_what_carries_no_audio() -> None:
-    """Pings and empty messages are bounded as everywhere; texts, in which audio may travel, are not."""
+    """Pings and tiny messages are bounded as everywhere; texts, in which audio may travel, are not."""
     async with (
         passage(limits={"flood_burst_max": 50, "flood_per_s": 1.0}) as (_, home),
         raw_client(home.port) as client,
     ):
         for _ in range(500):
-            await client.say(TextMessage(data="x"))
+            await client.say(TextMessage(data="x" * 100))
         for _ in range(500):
-            assert await client.message() == "x"
+            assert await client.message() == "x" * 100
         await client.say(*[BytesMessage(data=b"")] * 60)
         while not isinstance(event := await client.event(), CloseConnection):
             assert event is not None

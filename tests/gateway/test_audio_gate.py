@@ -121,3 +121,19 @@ async def test_time_that_is_not_granted(autojump_clock: MockClock) -> None:
         await way.toll.run()
     assert trio.current_time() == pytest.approx(10, abs=0.1)
     assert len(way.refusals) == 1
+
+
+async def test_audio_without_a_size_that_comes_at_once(autojump_clock: MockClock) -> None:
+    """Half an hour of Opus in two seconds is charged by its bytes, as at 6 kbit/s."""
+    way = Way(granted=1000, rate=0)
+    for _ in range(10):
+        assert way.passes(bytes(150_000))
+    assert way.credit.marks[-1] == 1_500_000 // 750 // 5
+
+
+async def test_a_container_beyond_the_budget(autojump_clock: MockClock) -> None:
+    """However fast it comes."""
+    way = Way(granted=2, rate=0)
+    way.credit.refuse(BudgetUsedUp("used up"))
+    assert way.passes(bytes(3000))
+    assert not way.passes(bytes(30_000))

@@ -180,10 +180,17 @@ def test_refused(status: int, is_retryable: bool) -> None:
     assert fault.is_retryable is is_retryable
 
 
-def test_no_keepalive() -> None:
-    """The engine needs no ticks."""
-    made = adapter()
+def test_a_line_that_goes_quiet_ends_the_utterance() -> None:
+    """A client that stops sending sends no silence either: finals are asked for, once, after `endpointing`."""
+    made = adapter(endpointing_ms=1000)
     assert made.tick(0.0) == ()
+    made.audio(b"\0\0")
+    ticks = [(number / 2, made.tick(number / 2)) for number in range(1, 10)]
+    assert [at_s for at_s, messages in ticks if messages] == [1.5]
+    assert ('{"type":"finalize"}',) in [messages for _, messages in ticks]
+    made.audio(b"\0\0")
+    assert [made.tick(number / 2) for number in range(10, 14)].count(('{"type":"finalize"}',)) == 1
+    made.finish()
     assert made.due_s() is None
 
 

@@ -324,3 +324,16 @@ def test_end_of_audio() -> None:
         end_of_audio = PROVIDERS[name].native.end_of_audio
         assert end_of_audio is not None
         assert end_of_audio(7) == message
+
+
+@pytest.mark.parametrize("name", ["openai", "elevenlabs", "gradium"])
+@pytest.mark.parametrize("odd", ["NaN", '"\\ud800"', "[" * 2000 + "]" * 2000, "-Infinity"])
+def test_audio_beside_what_we_cannot_read(name: str, odd: str) -> None:
+    """Parsers that are less strict than ours hear it: it is charged as at the lowest bit rate, not as nothing."""
+    counter = PROVIDERS[name].native.meter(Handshake((), {}))
+    audio = "A" * 40_000
+    counter.read(
+        f'{{"type":"input_audio_buffer.append","audio":"{audio}","audio_base_64":"{audio}","x":{odd}}}'
+    )
+    counted_ms = counter.audio_ms + counter.floor_ms
+    assert counted_ms >= 600

@@ -59,7 +59,6 @@ class BrokenTranscoder:
     """A transcoder that raises in one of its verbs."""
 
     is_passthrough = False
-    is_sized = True
     has_more = False
     source_ms = 0
     resumed_ms = 0
@@ -74,8 +73,14 @@ class BrokenTranscoder:
     def finish(self) -> bytes:
         return self._maybe("finish")
 
-    def restart(self) -> bool:
-        return True
+    def keep(self, duration_s: float) -> None:
+        pass
+
+    def forget(self, until_ms: int) -> None:
+        pass
+
+    def restart(self, since_ms: int | None = None) -> bytes:
+        return b""
 
     def _maybe(self, verb: str) -> bytes:
         if verb == self._verb:

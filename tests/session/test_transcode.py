@@ -19,7 +19,6 @@ class Scripted:
     """A transcoder that holds back one chunk, and has as much more as the test says."""
 
     is_passthrough = False
-    is_sized = True
     resumed_ms = 0
 
     def __init__(self, *, more: int = 0) -> None:
@@ -32,8 +31,14 @@ class Scripted:
     def has_more(self) -> bool:
         return self._more > 0
 
-    def restart(self) -> bool:
-        return True
+    def keep(self, duration_s: float) -> None:
+        pass
+
+    def forget(self, until_ms: int) -> None:
+        pass
+
+    def restart(self, since_ms: int | None = None) -> bytes:
+        return b""
 
     def push(self, data: bytes) -> bytes:
         if not data:

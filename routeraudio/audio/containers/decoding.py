@@ -1,17 +1,9 @@
 """Decoding of containers: a demuxer of ours in front, a codec of FFmpeg's behind it."""
 
-from typing import Final
-
 from routeraudio.audio.codec import Codec, respread
-from routeraudio.audio.containers.packets import Demuxer, Header, Timeline, audio_error
+from routeraudio.audio.containers.packets import Demuxer, Header, Reader
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import AudioFormat
-
-PUSH_MS_MAX: Final = 500
-"""Audio from one push, a packet more or less: some 1 ms of work. An hour of silence fits in a megabyte of Opus."""
-
-_HEADER_SHARE: Final = 10
-"""A header counts as this part of it: opening a decoder costs as much as a few packets."""
 
 
 class ContainerDecoder:
@@ -24,63 +16,49 @@ class ContainerDecoder:
 
     def __init__(self, demuxer: Demuxer) -> None:
         self.pcm: AudioFormat | None = None
-        self.has_more = False
-        self._demuxer = demuxer
-        self._timeline = Timeline()
+        self._reader = Reader(demuxer)
         self._codec: Codec | None = None
         self._resampler: Resampler | None = None
         self._channels = 0
-        self._ms_per_sample = 0.0
-        self._is_fed = False
 
     @property
     def source_ms(self) -> int:
-        return self._timeline.ms
+        return self._reader.ms
+
+    @property
+    def has_more(self) -> bool:
+        return self._reader.has_more
 
     def push(self, data: bytes) -> bytes:
-        if data:
-            self._is_fed = True
-            self._demuxer.feed(data)
+        self._reader.feed(data)
         return self._decoded()
 
     def finish(self) -> bytes:
-        self._demuxer.end()
+        self._reader.end()
         decoded = [self._decoded()]
         while self.has_more:
             decoded.append(self._decoded())
-        if self._codec is None and self._is_fed:
-            raise audio_error("expected a header and audio, found the end of the stream")
+        self._reader.check_begun()
         return b"".join((*decoded, *self._end_stream([])))
 
     def _decoded(self) -> bytes:
-        """What can be read, up to the bound of one push."""
-        read = self._demuxer.read
+        """What can be read in one turn."""
         run: list[bytes] = []
         earlier: list[bytes] = []
-        ms = 0.0
-        self.has_more = False
-        while (item := read()) is not None:
+        for item in self._reader.turn():
             if isinstance(item, Header):
                 earlier += self._end_stream(run)
                 run = []
                 self._begin_stream(item)
-                ms += PUSH_MS_MAX / _HEADER_SHARE
             else:
-                assert self._codec is not None, "a demuxer names a stream before its packets"
-                self._timeline.packet(item)
+                assert self._codec is not None
                 run.append(self._codec.decode(item))
-                ms += item.samples * self._ms_per_sample
-            if ms >= PUSH_MS_MAX:
-                self.has_more = True
-                break
         fitted = self._fitted(run)
         return b"".join((*earlier, fitted)) if earlier else fitted
 
     def _begin_stream(self, header: Header) -> None:
-        self._timeline.header(header)
         self._codec = Codec(header)
         self._channels = header.channels
-        self._ms_per_sample = 1000 / header.sample_rate
         if self.pcm is None:
             self.pcm = AudioFormat("pcm_s16le", header.sample_rate, header.channels)
         elif header.sample_rate != self.pcm.sample_rate:

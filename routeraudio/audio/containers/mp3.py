@@ -3,14 +3,18 @@
 A frame's header says how long it is, so cutting is a table and an addition. In a stream that is in step, a frame goes
 out as soon as it is whole. At the start, and where the next header is not one, a frame counts only when another
 header of the same rate follows it: eleven bits of ones are common in anything. Tags in front of, between and behind
-frames are passed over without being kept.
+frames are passed over without being kept. Places where a frame may begin are found by a compiled search: bytes that
+look like half a header cost nothing, and those that look like a whole one a step each.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from routeraudio.audio.containers.packets import Header, Intake, Packet
+from routeraudio.audio.containers.intake import Intake
+from routeraudio.audio.containers.packets import Header, Packet
 
 _DECODER_DELAY: Final = 529
 """Samples by which every decoder lags: 528 of the filter bank and one."""
@@ -65,12 +69,34 @@ def _frame(version: int, layer: int, bit_rate: int, rate: int, padding: int) -> 
 _FRAMES: Final = _table()
 
 
+def _one_of(values: Iterable[int]) -> bytes:
+    return b"[" + b"".join(re.escape(bytes((value,))) for value in sorted(set(values))) + b"]"
+
+
+_HEAD_ENDS: Final = _one_of(head[2] for head in _FRAMES)
+"""The third byte of a header: a bit rate and a sample rate. It is the same set in every version."""
+
+_FREE_ENDS: Final = _one_of(value for value in range(16) if value >> 2 & 3 != 3)
+"""The same, in free format."""
+
+_PLACE: Final = re.compile(b"\xff" + _one_of(head[1] for head in _FRAMES) + _HEAD_ENDS + b"|ID3", re.DOTALL)
+"""Where a frame or a tag in front of frames may begin."""
+
+_PLACE_BYTES: Final = 3
+
+_OTHERS: Final = re.compile(
+    b"\xff(?:(?P<II>[\xe4\xe5\xf4\xf5\xfc\xfd]%b)|(?P<I>[\xe6\xe7\xf6\xf7\xfe\xff]%b)|[\xe2\xe3\xf2\xf3\xfa\xfb]%b)"
+    % (_HEAD_ENDS, _HEAD_ENDS, _FREE_ENDS),
+    re.DOTALL,
+)
+"""Headers that are right but for what we do not decode: layers I and II, and free format."""
+
+
 class Mp3Demuxer(Intake):
     """Implements `Demuxer` for `mp3`."""
 
     def __init__(self) -> None:
         super().__init__(_EXPECTED)
-        self.boundary = 0
         self._is_in_step = False
         self._sample_rate = 0
         """Of the stream; 0: none has begun."""
@@ -78,10 +104,6 @@ class Mp3Demuxer(Intake):
         """Frames of it so far."""
         self._trim_from = self._trim_to = 0
         """Decoded samples between these are padding at the stream's end."""
-
-    def prelude(self) -> bytes:
-        """Nothing: any frame will do, though the first few may lean on earlier ones and stay silent."""
-        return b""
 
     def read(self) -> Header | Packet | None:
         if not self._is_head_right("MP3"):
@@ -95,8 +117,8 @@ class Mp3Demuxer(Intake):
     # Frames --------------------------------------------------------------------------------------------------------
 
     def _next(self) -> _Frame | None:
-        """The frame at the current place, moved there past tags and junk; None: bytes are missing."""
-        while True:
+        """The frame at the current place, moved there past tags and junk; None: see `Demuxer.read`."""
+        while self._goes_on():
             at = self._at
             frame = _FRAMES.get(self._data[at : at + 3])
             if frame is not None:
@@ -118,12 +140,10 @@ class Mp3Demuxer(Intake):
             elif at == len(self._data):
                 return None
             self._pass_junk()
+        return None
 
     def _follows(self, frame: _Frame) -> bool:
-        if not self._is_in_step or frame.sample_rate != self._sample_rate:
-            return False
-        self.boundary = self._base + self._at
-        return True
+        return self._is_in_step and frame.sample_rate == self._sample_rate
 
     def _is_confirmed(self, at: int, frame: _Frame) -> bool | None:
         """Whether another frame of the same rate, a tag or the end follows; None: that has not come yet."""
@@ -147,24 +167,24 @@ class Mp3Demuxer(Intake):
     def _pass_junk(self) -> None:
         """On to where the next frame or tag may begin."""
         self._is_in_step = False
-        self._note_found()
-        places = [at for sign in (b"\xff", b"ID3") if (at := self._data.find(sign, self._at + 1)) >= 0]
-        at = min(places) if places else max(self._at + 1, len(self._data) - 2)
+        place = _PLACE.search(self._data, self._at + 1)
+        at = place.start() if place else max(self._at + 1, len(self._data) - _PLACE_BYTES + 1)
+        self._note_found(at)
+        self._searched(at - self._at)
         self._junk(at - self._at)
         self._at = at
 
-    def _note_found(self) -> None:
-        """Remember a header that is right but for what we do not decode, to name it if nothing else comes."""
-        head = self._data[self._at : self._at + 3]
-        if len(head) < 3 or self._expected != _EXPECTED or head[0] != 0xFF or head[1] < 0xE0:
+    def _note_found(self, end: int) -> None:
+        """Remember what junk up to ``end`` may have been, to name it if nothing else comes."""
+        if self._expected != _EXPECTED:
             return
-        layer, bit_rate = head[1] >> 1 & 3, head[2] >> 4
-        if layer in (2, 3) and head[1] >> 3 & 3 != 1 and 0 < bit_rate < 15 and head[2] >> 2 & 3 != 3:
+        other = _OTHERS.search(self._data, self._at, end + _PLACE_BYTES - 1)
+        if other is not None:
             self._expected = (
-                f"MP3 frame (layer III; there may be some of layer {'I' if layer == 3 else 'II'})"
+                f"MP3 frame (layer III; there may be some of layer {other.lastgroup})"
+                if other.lastgroup
+                else "MP3 frame with a bit rate (there may be some in free format)"
             )
-        elif layer == 1 and not bit_rate:
-            self._expected = "MP3 frame with a bit rate (there may be some in free format)"
 
     # Streams -------------------------------------------------------------------------------------------------------
 
@@ -180,7 +200,8 @@ class Mp3Demuxer(Intake):
             delay = self._lame(data, tag, frame)
             self._at += frame.length
         channels = 1 if data[3] >> 6 == 3 else 2
-        return Header("mp3", frame.sample_rate, channels, delay + _DECODER_DELAY)
+        described = data if tag >= 0 else b""
+        return Header("mp3", frame.sample_rate, channels, delay + _DECODER_DELAY, described=described)
 
     def _lame(self, data: bytes, tag: int, frame: _Frame) -> int:
         """The encoder's delay; notes where its padding will be. Xing's optional fields come first, then LAME's."""
@@ -202,7 +223,7 @@ class Mp3Demuxer(Intake):
 
     def _packet(self, frame: _Frame, data: bytes) -> Packet:
         self._at += frame.length
-        self._junk_bytes = self._skipped_bytes = 0
+        self._audio(frame.length)
         end = (self._frames + 1) * frame.samples
         self._frames += 1
         trim = min(end, self._trim_to) - max(end - frame.samples, self._trim_from)

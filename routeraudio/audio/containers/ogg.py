@@ -2,8 +2,12 @@
 
 A page may hold a second of audio, so packets are handed on as they come and not when their page is complete; its
 checksum is looked at when it is, and after a wrong one pages count only when they are whole and right, until one
-is. Where pages are missing (their numbers say so) the granule positions tell how long the hole is; it is filled
-with silence, so that what follows keeps its place.
+is.
+
+Granule positions are the clock. Where a page ends later than its packets last (discontinuous transmission, a muted
+microphone, packets lost before they were written) the difference becomes silence, so that what follows keeps its
+place: ahead of the page where pages are missing (their numbers say so), else ahead of its last packet, because a
+writer ends its page when a packet takes it over its length.
 """
 
 import struct
@@ -13,16 +17,20 @@ from typing import Final
 import msgspec
 
 from routeraudio.audio.containers import opus
-from routeraudio.audio.containers.packets import Header, Intake, Packet, audio_error
+from routeraudio.audio.containers.intake import Intake
+from routeraudio.audio.containers.packets import Header, Packet, audio_error
 
-_PAGE: Final = struct.Struct("<4sBBqIIIB")
+PAGE: Final = struct.Struct("<4sBBqIIIB")
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 
 _BAD_PAGES_MAX: Final = 32
-"""Wrong checksums in a row. Each costs looking at up to 64 KiB."""
+"""Wrong checksums, less one for each that is right. Each costs looking at up to 64 KiB."""
 
-_GAP_S_MAX: Final = 60
-_GAP_STEP: Final = opus.SAMPLE_RATE // 5
+_HEADLESS_PAGES_MAX: Final = 4
+"""Pages without the first page of any stream before them: nothing can be made of them."""
+
+_GAP_SAMPLES_MIN: Final = opus.SAMPLE_RATE // 400
+"""2.5 ms, the shortest packet. Less is how a writer rounds."""
 
 _CODECS: Final = (
     (b"\x01vorbis", "Vorbis"),
@@ -31,8 +39,6 @@ _CODECS: Final = (
     (b"\x80theora", "Theora video"),
     (b"BBCD", "Dirac video"),
 )
-
-_TAGS: Final = b"OpusTags" + struct.pack("<I11sI", 11, b"routeraudio", 0)
 
 
 class _Page(msgspec.Struct):
@@ -54,14 +60,11 @@ class OggDemuxer(Intake):
 
     def __init__(self) -> None:
         super().__init__("Ogg page")
-        self.boundary = 0
         self._page: _Page | None = None
         self._is_trusted = True
-        self._bad_pages = 0
+        self._bad_pages = self._headless_pages = 0
         self._found = ""
         """Codec of a stream that is not Opus."""
-        self._head = b""
-        """The first page of the stream we follow; empty: none yet."""
         self._forget_stream()
         self._due: list[Header | Packet] = []
 
@@ -83,15 +86,10 @@ class OggDemuxer(Intake):
             self._page.body -= shift
             self._page.end -= shift
 
-    def prelude(self) -> bytes:
-        """Two pages of header; those that follow keep their numbers, as if some had been lost."""
-        head = bytearray(opus.without_skip(self._head))
-        tags = bytearray(_PAGE.pack(b"OggS", 0, 0, 0, self._serial & 0xFFFFFFFF, 1, 0, 1))
-        tags += bytes((len(_TAGS),)) + _TAGS
-        return b"".join(map(_signed, (head, tags)))
-
     def read(self) -> Header | Packet | None:
-        while True:
+        while self._goes_on():
+            if self._silence:
+                return self._silent()
             if self._due:
                 return self._due.pop(0)
             page = self._page
@@ -102,11 +100,10 @@ class OggDemuxer(Intake):
                 size = page.sizes[page.part]
                 if not self._data_to(page.body + size):
                     return None
-                packet = self._take_part(page, size)
-                if packet is not None:
-                    return packet
+                self._take_part(page, size)
             else:
                 self._close_page(page)
+        return None
 
     def _data_to(self, end: int) -> bool:
         return len(self._data) >= end
@@ -115,12 +112,12 @@ class OggDemuxer(Intake):
 
     def _open_page(self) -> bool:
         """Begin a page, pass over one, or look for one; False: bytes are missing."""
-        if not self._is_head_right("Ogg") or not self._has(_PAGE.size):
+        if not self._is_head_right("Ogg") or not self._has(PAGE.size):
             return False
-        magic, version, flags, granule, serial, sequence, _, count = _PAGE.unpack_from(self._data, self._at)
+        magic, version, flags, granule, serial, sequence, _, count = PAGE.unpack_from(self._data, self._at)
         if magic != b"OggS" or version:
             return self._find_page()
-        body = self._at + _PAGE.size + count
+        body = self._at + PAGE.size + count
         if not self._data_to(body):
             return False
         sizes, is_open = _parts(self._data[body - count : body])
@@ -136,15 +133,27 @@ class OggDemuxer(Intake):
         found = self._data.find(b"OggS", self._at + 1)
         if found < 0:
             found = max(self._at + 1, len(self._data) - 3)
+        self._searched(found - self._at)
         self._junk(found - self._at)
         self._at = found
         return True
 
     def _other_page(self, page: _Page) -> bool:
-        if self._serial < 0 and self._found:
-            raise audio_error(f"expected Opus in Ogg, found {self._found}")
+        if self._serial < 0:
+            self._check_head()
         self._skip(page.end - page.start)
         return True
+
+    def _check_head(self) -> None:
+        """There are pages, and no stream for us has begun."""
+        if self._found:
+            raise audio_error(f"expected Opus in Ogg, found {self._found}")
+        self._headless_pages += 1
+        if self._headless_pages > _HEADLESS_PAGES_MAX:
+            raise audio_error(
+                "expected the first page of an Ogg stream, with its Opus header, found pages from the middle of one; "
+                "send the stream from its beginning"
+            )
 
     def _first_page(self, page: _Page, serial: int) -> bool:
         if not self._data_to(page.end):
@@ -152,6 +161,7 @@ class OggDemuxer(Intake):
         if not self._is_right(page):
             return True
         self._at = page.end
+        self._without_audio(page.end - page.start)
         packet = self._data[page.body : page.end]
         if not packet.startswith(b"OpusHead"):
             names = [name for magic, name in _CODECS if packet.startswith(magic)]
@@ -160,7 +170,6 @@ class OggDemuxer(Intake):
             header = opus.header(packet)
             self._forget_stream()
             self._serial, self._sequence = serial, 1
-            self._head = self._data[page.start : page.end]
             self._due.append(header)
         return True
 
@@ -172,14 +181,12 @@ class OggDemuxer(Intake):
                 return False
             if not self._is_right(page):
                 return True
-        if self._has_tags:
-            self.boundary = self._base + page.start
         self._has_begun = True
         self._sequence = (sequence + 1) & 0xFFFFFFFF
         self._page = page
         if is_lost:
             self._partial = None
-            self._fill_gap(page)
+            self._fill_lost(page)
         if not page.flags & _CONTINUED:
             self._partial = b""
         return True
@@ -195,14 +202,15 @@ class OggDemuxer(Intake):
     def _is_right(self, page: _Page) -> bool:
         """Whether the checksum is; behind the start of a page where it is not, another is looked for."""
         raw = self._data[page.start : page.end]
-        self._is_trusted = int.from_bytes(raw[22:26], "little") == _checksum(raw)
+        self._searched(len(raw))
+        self._is_trusted = int.from_bytes(raw[22:26], "little") == checksum(raw)
         if self._is_trusted:
-            self._bad_pages = self._junk_bytes = 0
+            self._bad_pages = max(0, self._bad_pages - 1)
         else:
             self._bad_pages += 1
             if self._bad_pages > _BAD_PAGES_MAX:
                 raise audio_error(
-                    f"expected Ogg pages, found {_BAD_PAGES_MAX} in a row with a wrong checksum"
+                    f"expected Ogg pages, found more than {_BAD_PAGES_MAX} with a wrong checksum"
                 )
             self._at = page.start
             self._find_page()
@@ -210,8 +218,8 @@ class OggDemuxer(Intake):
 
     # Packets -------------------------------------------------------------------------------------------------------
 
-    def _take_part(self, page: _Page, size: int) -> Packet | None:
-        """The next part of a packet; the packet, if that completes it."""
+    def _take_part(self, page: _Page, size: int) -> None:
+        """The next part of a packet; the packet becomes due, if that completes it."""
         part = self._data[page.body : page.body + size]
         page.body += size
         page.part += 1
@@ -223,34 +231,44 @@ class OggDemuxer(Intake):
                 data = None
         if page.is_open and page.part == len(page.sizes):
             self._partial = data
-            return None
+            return
         self._partial = b""
-        return self._whole(data, page)
-
-    def _whole(self, data: bytes | None, page: _Page) -> Packet | None:
-        if not self._has_tags:  # the second packet; pictures may make it longer than any packet of audio
+        if self._has_tags:
+            self._whole(data, page)
+        else:  # the second packet; pictures may make it longer than any packet of audio
             self._has_tags = True
-            if data is None or data.startswith(b"OpusTags"):
-                return None
-        if data is None:
-            return None
-        packet = opus.packet(data)
-        if packet is None:
+            if data is not None and not data.startswith(b"OpusTags"):
+                self._whole(data, page)
+
+    def _whole(self, data: bytes | None, page: _Page) -> None:
+        packet = opus.packet(data) if data is not None else None
+        if data is not None and packet is None:
             self._without_audio(1 + len(data))
-            return None
-        self._skipped_bytes = 0
+        if page.part == len(page.sizes) - page.is_open and page.granule >= 0:
+            self._fill_to(page.granule - (packet.samples if packet else 0))
+        if packet is None:
+            return
+        self._audio(len(packet.data))
         self._has_audio = True
         self._position += packet.samples
         if page.flags & _LAST and 0 <= page.granule < self._position:
             trim = min(self._position - page.granule, packet.samples)
-            return Packet(data, packet.samples, trim)
-        return packet
+            packet = Packet(packet.data, packet.samples, trim)
+        self._due.append(packet)
 
-    def _fill_gap(self, page: _Page) -> None:
-        """Silence for the audio before ``page`` that never came.
+    def _fill_to(self, position: int) -> None:
+        """The clock says that what comes next begins at ``position``.
 
-        A hole too long to be one is left out; so is one ahead of all audio: the stream was taken up in the middle.
+        A gap ahead of all audio is none: the stream was taken up in the middle.
         """
+        gap = position - self._position
+        if gap >= _GAP_SAMPLES_MIN:
+            if self._has_audio:
+                self._fill(gap, opus.SAMPLE_RATE)
+            self._position = position
+
+    def _fill_lost(self, page: _Page) -> None:
+        """Silence for the audio before ``page`` that never came."""
         if page.granule < 0 or not self._has_tags:
             return
         start, length = page.body, 0
@@ -259,9 +277,7 @@ class OggDemuxer(Intake):
             if is_whole and not (page.is_open and number == len(page.sizes) - 1):
                 length += opus.samples(self._data[start : start + 2][:size])
             start += size
-        gap = page.granule - length - self._position
-        if self._has_audio and 0 < gap <= _GAP_S_MAX * opus.SAMPLE_RATE:
-            self._due.extend(Packet(b"", min(_GAP_STEP, gap - at)) for at in range(0, gap, _GAP_STEP))
+        self._fill_to(page.granule - length)
         self._position = page.granule - length
 
 
@@ -280,13 +296,8 @@ def _parts(lacing: bytes) -> tuple[list[int], bool]:
 _REVERSED: Final = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
-def _checksum(page: bytes) -> int:
+def checksum(page: bytes) -> int:
     """CRC-32 with Ogg's conventions: zlib's polynomial, but bits in the other order and nothing inverted."""
     mirrored = (page[:22] + b"\0\0\0\0" + page[26:]).translate(_REVERSED)
     crc = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
-
-
-def _signed(page: bytearray) -> bytes:
-    page[22:26] = _checksum(bytes(page)).to_bytes(4, "little")
-    return bytes(page)

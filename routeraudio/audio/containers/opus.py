@@ -70,12 +70,15 @@ def header(head: bytes) -> Header:
     return Header("opus", SAMPLE_RATE, channels, skip, gain_q8)
 
 
-def extradata(header: Header) -> bytes:
-    """The header in our own words for the decoder: what a client wrote does not reach it. We skip ourselves."""
-    return _HEAD.pack(b"OpusHead", 1, header.channels, 0, SAMPLE_RATE, header.gain_q8, 0)
+def identification(header: Header, skip_samples: int = 0) -> bytes:
+    """The header in our own words: what a client wrote reaches nobody. A decoder of ours skips nothing itself."""
+    return _HEAD.pack(b"OpusHead", 1, header.channels, skip_samples, SAMPLE_RATE, header.gain_q8, 0)
 
 
-def without_skip(stream: bytes) -> bytes:
-    """``stream`` with its first header's pre-skip set to none: for a reader that begins in the middle."""
-    at = stream.find(b"OpusHead")
-    return stream if at < 0 else stream[: at + 10] + b"\0\0" + stream[at + 12 :]
+def silence(length: int) -> list[bytes]:
+    """Packets that decode to ``length`` samples of silence at 48 kHz, or up to 2.5 ms less (RFC 6716 section 4.3)."""
+    packets = []
+    for config, duration in ((31, 960), (30, 480), (29, 240), (28, 120)):
+        count, length = divmod(length, duration)
+        packets += [bytes((config << 3, 0xFF, 0xFE))] * count
+    return packets

@@ -3,8 +3,10 @@
 A demuxer is an incremental, synchronous object of our own, in Python: no libavformat ever sees a client's bytes, so
 there is nothing that probes, opens a file or dials. It is fed bytes in any split and read until it says None;
 what it says depends on the bytes alone, never on how they were cut. It keeps what it cannot read yet, bounded.
+Reading goes in turns, each bounded in audio and in work (`intake`).
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -14,11 +16,11 @@ from routeraudio.model.errors import ClientFault, CloseCode
 CHANNELS_MAX: Final = 2
 """In a container. More are surround sound, which no speech recogniser asks for and no browser records."""
 
-JUNK_BYTES_MAX: Final = 65_536
-"""Bytes in a row that are no part of any container or frame; as much as libavformat probes at most by our rules."""
+TURN_MS_MAX: Final = 500
+"""Audio of one turn, a packet more or less: some 1 ms of decoding. An hour of silence fits in a megabyte of Opus."""
 
-SKIPPED_BYTES_MAX: Final = 16 << 20
-"""What is well formed but no audio (cover pictures, tags, video), in a row. It is passed over, not kept."""
+_HEADER_MS: Final = 50
+"""A header counts as so much audio: opening a decoder costs as much as a few packets."""
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +35,8 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     """Decoded samples at the start that were never in the source: the codec's delay."""
     gain_q8: int = 0
     """To be applied when decoding, in 1/256 dB (RFC 7845 section 5.1)."""
+    described: bytes = b""
+    """The frame of an MP3 that only tells about the others; whoever passes the stream on passes it on too."""
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
@@ -49,8 +53,12 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
 class Demuxer(Protocol):
     """Packets of the first audio stream in a container."""
 
-    boundary: int
-    """Where the latest unit began from which a new reader could go on, in bytes since the first."""
+    def begin_turn(self) -> None:
+        """From here on `read` does the work of one turn. Until the first turn there is no bound."""
+
+    @property
+    def is_turn_over(self) -> bool:
+        """Whether `read` said None because the turn's work is done; in the next one it goes on."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes; they are looked at by `read`."""
@@ -59,14 +67,68 @@ class Demuxer(Protocol):
         """Nothing follows. `read` may now say what had waited for a confirmation."""
 
     def read(self) -> Header | Packet | None:
-        """What comes next; None: bytes are missing.
+        """What comes next; None: bytes are missing, or the turn is over.
 
         Raises:
             ClientFault: this is another container than announced, nothing in it is for us, or it breaks a bound.
         """
 
-    def prelude(self) -> bytes:
-        """What a new reader must be given ahead of the bytes from `boundary` on."""
+
+class Reader:
+    """A demuxer read turn by turn, with the time that its packets amount to."""
+
+    def __init__(self, demuxer: Demuxer) -> None:
+        self.has_more = False
+        """Whether the last turn stopped at its bound."""
+        self._demuxer = demuxer
+        self._timeline = Timeline()
+        self._has_header = self._is_fed = False
+        self._ms_per_sample = 0.0
+
+    @property
+    def ms(self) -> int:
+        """Whole milliseconds of the source's audio so far."""
+        return self._timeline.ms
+
+    def feed(self, data: bytes) -> None:
+        """See `Demuxer.feed`."""
+        if data:
+            self._is_fed = True
+            self._demuxer.feed(data)
+
+    def end(self) -> None:
+        """See `Demuxer.end`."""
+        self._demuxer.end()
+
+    def check_begun(self) -> None:
+        """At the end of the stream.
+
+        Raises:
+            ClientFault: there was something, and no audio in it.
+        """
+        if self._is_fed and not self._has_header:
+            raise audio_error("expected a header and audio, found the end of the stream")
+
+    def turn(self) -> Iterator[Header | Packet]:
+        """Headers and packets of one turn."""
+        read, timeline, ms = self._demuxer.read, self._timeline, 0.0
+        self._demuxer.begin_turn()
+        while ms < TURN_MS_MAX:
+            item = read()
+            if item is None:
+                self.has_more = self._demuxer.is_turn_over
+                return
+            if isinstance(item, Packet):
+                assert self._has_header, "a demuxer names a stream before its packets"
+                timeline.packet(item)
+                ms += item.samples * self._ms_per_sample
+            else:
+                timeline.header(item)
+                self._has_header = True
+                self._ms_per_sample = 1000 / item.sample_rate
+                ms += _HEADER_MS
+            yield item
+        self.has_more = True
 
 
 class Timeline:
@@ -98,98 +160,6 @@ class Timeline:
         self._samples += samples
 
 
-class Intake:
-    """Bytes fed and not yet read. Base of the demuxers.
-
-    Invariant: ``_data[_at:]`` is unread; ``_data[0]`` is byte ``_base`` of the stream.
-    """
-
-    def __init__(self, expected: str) -> None:
-        self._expected = expected
-        """What `_junk_bytes` are not, for the fault."""
-        self._data = b""
-        self._at = 0
-        self._base = 0
-        self._to_skip = 0
-        self._is_ended = False
-        self._is_checked = False
-        self._junk_bytes = 0
-        self._skipped_bytes = 0
-
-    def feed(self, data: bytes) -> None:
-        """See `Demuxer.feed`."""
-        self._base += self._at
-        self._data = self._data[self._at :] + data
-        self._at = 0
-        if self._to_skip:
-            self._skip(0)
-
-    def end(self) -> None:
-        """See `Demuxer.end`."""
-        self._is_ended = True
-
-    def _has(self, length: int) -> bool:
-        return len(self._data) - self._at >= length
-
-    def _skip(self, length: int) -> None:
-        """Pass over ``length`` bytes, also those that have not come yet; nothing is kept of them."""
-        self._to_skip += length
-        step = min(self._to_skip, len(self._data) - self._at)
-        self._at += step
-        self._to_skip -= step
-        self._without_audio(step)
-
-    def _without_audio(self, length: int) -> None:
-        """``length`` bytes were well formed, and no audio of ours."""
-        self._skipped_bytes += length
-        if self._skipped_bytes > SKIPPED_BYTES_MAX:
-            raise audio_error(
-                f"expected {self._expected}s with audio, found none in {SKIPPED_BYTES_MAX >> 20} MiB"
-            )
-
-    def _junk(self, length: int) -> None:
-        """``length`` bytes make no sense."""
-        self._junk_bytes += length
-        if self._junk_bytes > JUNK_BYTES_MAX:
-            raise audio_error(f"expected {self._expected}s, found none in {JUNK_BYTES_MAX >> 10} KiB")
-
-    def _is_head_right(self, name: str) -> bool:
-        """Whether enough has come to tell that it is not another well-known format; see `check_magic`."""
-        if not self._is_checked and (self._is_ended or self._has(SNIFF_BYTES)):
-            check_magic(self._data[self._at : self._at + SNIFF_BYTES], name)
-            self._is_checked = True
-        return self._is_checked
-
-
 def audio_error(message: str) -> ClientFault:
     """Audio that cannot be understood. ``message`` says what was expected and what was found, in our words."""
     return ClientFault(message, code="audio_error", close_code=CloseCode.UNSUPPORTED_DATA)
-
-
-SNIFF_BYTES: Final = 12
-
-_MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
-    (0, b"OggS", "Ogg"),
-    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska"),
-    (0, b"fLaC", "FLAC"),
-    (0, b"ID3", "MP3"),
-    (0, b"OpusHead", "bare Opus packets"),
-    (8, b"WAVE", "WAV"),
-    (8, b"AIFF", "AIFF"),
-    (4, b"ftyp", "MP4"),
-    (0, b"{", "JSON text"),
-)
-
-
-def check_magic(head: bytes, expected: str) -> None:
-    """Refuse a well-known format that is another than announced, at its first bytes.
-
-    Args:
-        head: the first `SNIFF_BYTES`, or all there are.
-        expected: one of the names above.
-    """
-    for start, magic, name in _MAGIC:
-        if head.startswith(magic, start):
-            if name != expected:
-                raise audio_error(f"expected {expected}, found {name}; name the encoding that is sent")
-            return

@@ -1,95 +1,126 @@
-"""A container on its way to an upstream that takes it as it is: untouched, counted, and able to begin again.
+"""A container on its way to an upstream that takes it: read into packets, counted, and written anew (`muxing`).
 
-Nothing here judges the stream, the vendor does: what our demuxer cannot read is passed on all the same, only no
-longer counted. When a connection is replaced in mid-stream, the new one gets the stream's header and then the
-bytes from the next place where reading can begin: a block of WebM (in a cluster of our own making), a page of Ogg, a
-frame of MP3. That is also what a decoder of ours needs to go on from there.
+Its audio is not touched. What is not audio does not reach the provider, so what is counted is all that it hears, and
+bytes that we cannot read are an error, not a discount. When a connection is replaced in mid-stream, the new one gets a
+header and the packets from there on, or those of a while before that if they were to be kept.
 """
 
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-from routeraudio.audio.containers.packets import Demuxer, Header, Timeline
-from routeraudio.model.errors import ClientFault
+from routeraudio.audio.containers.muxing import Muxer
+from routeraudio.audio.containers.packets import Demuxer, Header, Packet, Reader
 
-_HELD_BYTES_MAX: Final = 262_144
-"""While a place to begin again is looked for. A page of Ogg has 64 KiB, a message usually far less."""
+KEPT_BYTES_MAX: Final = 2_097_152
+"""As of raw audio (`session.replay`)."""
+
+PACKET_BYTES: Final = 128
+"""What a kept packet costs beside its data."""
 
 
 class ContainerPassthrough:
-    """Follows a container's bytes."""
+    """Follows a container's packets. Implements what `Transcoder` asks for but its formats.
 
-    def __init__(self, demuxer: Demuxer) -> None:
-        self._demuxer = demuxer
-        self._timeline = Timeline()
-        self._is_followed = True
-        self._length = 0
-        """Bytes that went in."""
-        self._restart_at: int | None = None
-        """`_length` when the new connection came; None: it has been served."""
-        self._held = b""
-        """What came since."""
-        self.resumed_ms: int | None = 0
+    Args:
+        muxer: makes what writes for one connection.
+    """
+
+    def __init__(self, demuxer: Demuxer, muxer: Callable[[], Muxer]) -> None:
+        self._reader = Reader(demuxer)
+        self._make_muxer = muxer
+        self._muxer = muxer()
+        self._header: Header | None = None
+        """Of the stream that is open."""
+        self._is_new = False
+        """Whether a new connection waits for a header."""
+        self.resumed_ms = 0
         """See `Transcoder.resumed_ms`."""
-
-    @property
-    def is_sized(self) -> bool:
-        """Whether all that came could be read, so that `source_ms` counts it."""
-        return self._is_followed
+        self._keep_ms = 0
+        self._kept: deque[tuple[int, Packet]] = deque()
+        """Packets of the open stream, with where they begin."""
+        self._kept_bytes = 0
 
     @property
     def source_ms(self) -> int:
-        """Whole milliseconds of the source's audio."""
-        return self._timeline.ms
+        """See `Transcoder.source_ms`."""
+        return self._reader.ms
 
-    def restart(self) -> bool:
-        """A new connection takes over: see `Transcoder.restart`."""
-        if not self._is_followed:
-            return False
-        if self._length:
-            # What is held for a connection that is gone again goes to the next one: it begins at the same place.
-            self._restart_at = self._length - len(self._held)
-            self.resumed_ms = None
-        return True
+    @property
+    def has_more(self) -> bool:
+        """See `Transcoder.has_more`."""
+        return self._reader.has_more
+
+    def keep(self, duration_s: float) -> None:
+        """See `Transcoder.keep`."""
+        self._keep_ms = int(duration_s * 1000)
+
+    def forget(self, until_ms: int) -> None:
+        """See `Transcoder.forget`."""
+        while self._kept and self._kept[0][0] < until_ms:
+            self._drop()
+
+    def restart(self, since_ms: int | None = None) -> bytes:
+        """See `Transcoder.restart`."""
+        self._is_new = self._header is not None
+        self._muxer = self._make_muxer()
+        self.resumed_ms = self._reader.ms
+        if since_ms is None or not self._is_new:
+            return b""
+        again = [(at_ms, packet) for at_ms, packet in self._kept if at_ms >= since_ms]
+        if again:
+            self.resumed_ms = again[0][0]
+        return self._written([packet for _, packet in again])
 
     def push(self, data: bytes) -> bytes:
-        """What goes on: ``data``, or what a new connection must have in its place."""
-        self._length += len(data)
-        if self._restart_at is None:
-            if self._is_followed:
-                self._follow(data)
-            return data
-        self._held += data
-        resumed = self._follow(data)
-        if resumed is None and self._is_followed and len(self._held) <= _HELD_BYTES_MAX:
+        """See `Transcoder.push`."""
+        self._reader.feed(data)
+        return self._turn()
+
+    def finish(self) -> bytes:
+        """See `Transcoder.finish`."""
+        self._reader.end()
+        out = [self._turn()]
+        while self.has_more:
+            out.append(self._turn())
+        self._reader.check_begun()
+        return b"".join(out)
+
+    def _turn(self) -> bytes:
+        out: list[bytes] = []
+        run: list[Packet] = []
+        at_ms = self._reader.ms
+        for item in self._reader.turn():
+            if isinstance(item, Header):
+                self._kept.clear()  # of another stream
+                self._kept_bytes = 0
+                out.append(self._written(run))
+                run = []
+                self._header, self._is_new = item, False
+                out.append(self._muxer.begin(item, skip_samples=item.skip_samples))
+            else:
+                run.append(item)
+                if self._keep_ms:
+                    self._keeps(at_ms, item)
+            at_ms = self._reader.ms
+        out.append(self._written(run))
+        return b"".join(out)
+
+    def _keeps(self, at_ms: int, packet: Packet) -> None:
+        self._kept.append((at_ms, packet))
+        self._kept_bytes += len(packet.data) + PACKET_BYTES
+        while self._kept_bytes > KEPT_BYTES_MAX or at_ms - self._kept[0][0] > self._keep_ms:
+            self._drop()
+
+    def _drop(self) -> None:
+        _, packet = self._kept.popleft()
+        self._kept_bytes -= len(packet.data) + PACKET_BYTES
+
+    def _written(self, run: list[Packet]) -> bytes:
+        if not run:
             return b""
-        self._restart_at = None
-        if self.resumed_ms is None:
-            self.resumed_ms = self.source_ms
-        held, self._held = self._held, b""
-        return held if resumed is None else resumed
-
-    def _follow(self, data: bytes) -> bytes | None:
-        """Count ``data``; what to give a new connection, at the first place from which it can go on."""
-        resumed = None
-        try:
-            self._demuxer.feed(data)
-            while True:
-                item = self._demuxer.read()
-                if resumed is None and self._restart_at is not None:
-                    resumed = self._resumed(self._restart_at)
-                if item is None:
-                    return resumed
-                if isinstance(item, Header):
-                    self._timeline.header(item)
-                else:
-                    self._timeline.packet(item)
-        except ClientFault:
-            self._is_followed = False
-            return resumed
-
-    def _resumed(self, restart_at: int) -> bytes | None:
-        boundary = self._demuxer.boundary
-        if boundary < restart_at:
-            return None
-        self.resumed_ms = self.source_ms
-        return self._demuxer.prelude() + self._held[boundary - restart_at :]
+        begun = b""
+        if self._is_new and self._header is not None:
+            self._is_new = False
+            begun = self._muxer.begin(self._header, skip_samples=0)
+        return begun + self._muxer.packets(run)

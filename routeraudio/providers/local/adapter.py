@@ -26,14 +26,21 @@ _ERRORS_RETRYABLE: Final = frozenset({FULL, "engine_failed"})
 """The others are about what we sent, and would come again."""
 
 
+TICK_S: Final = 0.5
+"""How often it is looked whether audio still comes."""
+
+
 class Local(Connection[Said]):
     """One connection to the engine."""
 
     title = TITLE
     _decoder = msgspec.json.Decoder(Said)
+    _tick_s = TICK_S
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config, target(config.options))
+        self._is_asked = False
+        """Finals have been asked for since the last audio."""
 
     def dial(self) -> Dial:
         options = self._config.options
@@ -46,6 +53,17 @@ class Local(Connection[Said]):
             ("endpointing_ms", str(options.endpointing_ms)),
         )
         return Dial(decoding.url(self._config.url, "/v1/recognise", parameters))
+
+    def _send(self, chunk: bytes) -> Sequence[Message]:
+        self._is_asked = False
+        return (chunk,)
+
+    def _ticked(self) -> Sequence[Message]:
+        """A client that stops sending sends no silence that could end its utterance: the wire's silence does."""
+        if self._is_asked or self._quiet_ticks * TICK_S * 1000 < self._options.endpointing_ms:
+            return ()
+        self._is_asked = True
+        return (FINALIZE,)
 
     def finalize(self) -> Sequence[Message]:
         return () if self._is_finishing else (FINALIZE,)

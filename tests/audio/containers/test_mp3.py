@@ -1,7 +1,9 @@
+import msgspec
 import pytest
 
+from routeraudio.audio.containers.intake import JUNK_BYTES_MAX, SKIPPED_BYTES_MAX
 from routeraudio.audio.containers.mp3 import Mp3Demuxer
-from routeraudio.audio.containers.packets import JUNK_BYTES_MAX, SKIPPED_BYTES_MAX, Header, Packet
+from routeraudio.audio.containers.packets import Header, Packet
 from routeraudio.audio.transcode import transcoder
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode
@@ -28,13 +30,18 @@ def items(data: bytes, step: int = 1 << 30) -> list[Header | Packet]:
     return found
 
 
+def bare(item: Header | Packet) -> Header | Packet:
+    """A header without the frame that describes the file."""
+    return msgspec.structs.replace(item, described=b"") if isinstance(item, Header) else item
+
+
 def payloads(data: bytes) -> list[bytes]:
     return [item.data for item in items(data) if isinstance(item, Packet)]
 
 
 def test_frames_of_a_live_stream() -> None:
     """Without any tag all frames are audio, and the usual encoder's delay is taken off."""
-    assert items(LIVE)[0] == Header("mp3", 44100, 1, 576 + 529)
+    assert bare(items(LIVE)[0]) == Header("mp3", 44100, 1, 576 + 529)
     assert payloads(LIVE) == FRAMES
     assert items(LIVE) == items(LIVE, step=1)
 
@@ -44,7 +51,7 @@ def test_frames_of_a_live_stream() -> None:
 def test_every_rate_and_layout(rate: int, channels: int) -> None:
     """Lengths are those of the specification: the frames are the ones that libavformat finds, and have their rate."""
     data = encoded("mp3", noise(rate, 0.4, channels), rate, channels)
-    assert items(data)[0] == Header("mp3", rate, channels, 576 + 529)
+    assert bare(items(data)[0]) == Header("mp3", rate, channels, 576 + 529)
     assert payloads(data) == packets(data)
 
 
@@ -91,7 +98,7 @@ def test_the_last_frame_needs_no_next() -> None:
 def test_another_rate_is_another_stream() -> None:
     """Files behind each other, of other rates and layouts, are one recording at the first one's rate."""
     first, second = encoded("mp3", noise(44100, 1), 44100), encoded("mp3", noise(24000, 1, 2), 24000, 2)
-    assert [item for item in items(first + second) if isinstance(item, Header)] == [
+    assert [bare(item) for item in items(first + second) if isinstance(item, Header)] == [
         Header("mp3", 44100, 1, 1105),
         Header("mp3", 24000, 2, 1105),
     ]

@@ -1,9 +1,10 @@
-"""Containers that pass through untouched: counted, and taken up again on a new connection."""
+"""Containers on their way to who takes them: packets as they were, counted, taken up again on a new connection."""
 
 import pytest
 
 from routeraudio.audio.transcode import Transcoder, transcoder
 from routeraudio.model.audio import PCM_16K_MONO, Encoding
+from routeraudio.model.errors import ClientFault
 from tests.audio import written
 from tests.audio.made import CONTAINERS, RECORDING, encoded, named, noise, packets
 from tests.audio.signals import drained, samples, snr_db
@@ -15,21 +16,37 @@ def clip(encoding: Encoding, *, is_live: bool = True) -> bytes:
     return encoded(encoding, noise(48000, SECONDS), 48000, is_live=is_live)
 
 
-def passing(encoding: Encoding) -> Transcoder:
-    return transcoder(named(encoding), named(encoding))
+def passing(encoding: Encoding, keep_s: float = 0.0) -> Transcoder:
+    through = transcoder(named(encoding), named(encoding))
+    through.keep(keep_s)
+    return through
+
+
+def pushed(through: Transcoder, data: bytes, step: int = 100) -> bytes:
+    """All that comes out, but what `finish` gives."""
+    out = []
+    for at in range(0, len(data), step):
+        out.append(through.push(data[at : at + step]))
+        while through.has_more:
+            out.append(through.push(b""))
+    return b"".join(out)
+
+
+def decoded(encoding: Encoding, data: bytes) -> bytes:
+    return drained(transcoder(named(encoding), PCM_16K_MONO), [data])
 
 
 @pytest.mark.parametrize("is_live", [False, True])
 @pytest.mark.parametrize("encoding", CONTAINERS)
-def test_the_count_is_what_a_decoder_counts(encoding: Encoding, is_live: bool) -> None:
-    """Bytes go on as the same object, and their time is known to the millisecond without decoding."""
+def test_every_packet_goes_on_as_it_was(encoding: Encoding, is_live: bool) -> None:
+    """In the same order; whoever decodes it hears the same, and its time is known without decoding."""
     data = clip(encoding, is_live=is_live)
-    through, converter = passing(encoding), transcoder(named(encoding), PCM_16K_MONO)
-    assert through.push(data) is data
-    out = drained(converter, [data])
-    assert through.source_ms == converter.source_ms
-    assert abs(through.source_ms - len(out) / 32) <= 1
-    assert (through.is_sized, through.is_passthrough, through.finish()) == (True, True, b"")
+    through = passing(encoding)
+    out = pushed(through, data) + through.finish()
+    assert packets(out) == packets(data)
+    assert decoded(encoding, out) == decoded(encoding, data)
+    assert abs(through.source_ms - len(decoded(encoding, data)) / 32) <= 1
+    assert through.is_passthrough
 
 
 def test_a_container_is_its_encoding() -> None:
@@ -40,77 +57,111 @@ def test_a_container_is_its_encoding() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.33, 0.5])
 @pytest.mark.parametrize("encoding", CONTAINERS)
 def test_a_new_connection_gets_a_whole_stream(encoding: Encoding, share: float) -> None:
-    """Wherever the old one ended: header, then audio from the nearest place; libavformat and we can read it."""
+    """Wherever the old one ended: header, then audio from the next packet on; libavformat and we can read it."""
     data = clip(encoding)
     cut = int(len(data) * share)
     through = passing(encoding)
-    through.push(data[:cut])
+    pushed(through, data[:cut])
     before_ms = through.source_ms
-    assert through.restart()
-    assert through.resumed_ms is None
-    resumed = b"".join(through.push(data[at : at + 100]) for at in range(cut, len(data), 100))
-    assert resumed
-    assert through.resumed_ms is not None
-    assert before_ms <= through.resumed_ms <= before_ms + (1100 if encoding == "ogg_opus" else 80)
+    assert through.restart() == b""
+    assert through.resumed_ms == before_ms
+    resumed = pushed(through, data[cut:]) + through.finish()
     found, sent = packets(resumed), packets(data)
     assert found == sent[-len(found) :]
-    heard = drained(transcoder(named(encoding), PCM_16K_MONO), [resumed])
-    whole = drained(transcoder(named(encoding), PCM_16K_MONO), [data])
+    heard, whole = decoded(encoding, resumed), decoded(encoding, data)
     shift_ms = (len(whole) - len(heard)) / 32 - through.resumed_ms
-    assert abs(shift_ms) <= (30 if encoding == "mp3" else 20)  # a frame of MP3 leans on the one before it
+    assert abs(shift_ms) <= (40 if encoding == "mp3" else 20)  # a frame of MP3 leans on the one before it
     both = max(len(heard) - 9600, 2000)  # a decoder needs some packets to be as sure as one that heard all
     assert snr_db(samples(heard[-both:]), samples(whole[-both:])) > 20
 
 
+@pytest.mark.parametrize("since_ms", [0, 500, 1000, 1490])
+@pytest.mark.parametrize("encoding", CONTAINERS)
+def test_a_replay_begins_with_what_was_kept(encoding: Encoding, since_ms: int) -> None:
+    """Header and packets since a moment, then what comes: one stream without a gap."""
+    data = clip(encoding)
+    cut = len(data) // 2
+    through = passing(encoding, keep_s=30.0)
+    pushed(through, data[:cut])
+    again = through.restart(since_ms)
+    assert again
+    assert since_ms <= through.resumed_ms <= since_ms + 80
+    resumed = again + pushed(through, data[cut:]) + through.finish()
+    found, sent = packets(resumed), packets(data)
+    assert found == sent[-len(found) :]
+    assert (
+        abs((len(decoded(encoding, data)) - len(decoded(encoding, resumed))) / 32 - through.resumed_ms) <= 40
+    )
+
+
+@pytest.mark.parametrize("encoding", CONTAINERS)
+def test_what_is_kept_is_bounded(encoding: Encoding) -> None:
+    """In time, and by what is final."""
+    data = clip(encoding)
+    through = passing(encoding, keep_s=1.0)
+    pushed(through, data)
+    through.restart(0)
+    assert through.source_ms - 1100 <= through.resumed_ms <= through.source_ms - 900
+    through.forget(through.source_ms - 500)
+    through.restart(0)
+    assert through.source_ms - 500 <= through.resumed_ms <= through.source_ms - 400
+
+
+def test_nothing_is_kept_unless_it_is_asked_for() -> None:
+    """Sessions that cannot be replayed pay nothing."""
+    through = passing("webm")
+    pushed(through, clip("webm"))
+    assert through.restart(0) == b""
+    assert through.resumed_ms == through.source_ms
+
+
 @pytest.mark.parametrize("cut", [1000, 9000, 22_222])
 def test_a_real_recording_is_taken_up(cut: int) -> None:
-    """MediaRecorder writes its header once, and clusters of many seconds: a block is place enough."""
+    """MediaRecorder writes its header once, and clusters of many seconds: a packet is place enough."""
     through = passing("webm")
-    through.push(RECORDING[:cut])
-    before_ms = through.source_ms
-    assert through.restart()
-    resumed = through.push(RECORDING[cut:])
-    assert through.resumed_ms is not None
-    assert through.resumed_ms - before_ms <= 60
+    pushed(through, RECORDING[:cut])
+    through.restart()
+    resumed = pushed(through, RECORDING[cut:]) + through.finish()
     assert packets(resumed) == packets(RECORDING)[-len(packets(resumed)) :]
     assert len(packets(resumed)) == (through.source_ms - through.resumed_ms) / 60
 
 
-def test_a_connection_that_fails_at_once_loses_nothing() -> None:
-    """What was held for it goes to the next one."""
-    data = clip("webm")
-    once, twice = passing("webm"), passing("webm")
-    for through in (once, twice):
-        through.push(data[:5000])
-        through.restart()
-        assert through.push(data[5000:5001]) == b""
-    assert twice.restart()
-    assert twice.push(data[5001:]) == once.push(data[5001:])
-
-
 def test_before_the_first_byte_there_is_nothing_to_take_up() -> None:
     """The new connection simply gets the stream."""
+    data = clip("ogg_opus")
     through = passing("ogg_opus")
-    assert through.restart()
-    assert through.push(b"OggS") == b"OggS"
+    through.restart()
+    out = pushed(through, data) + through.finish()
+    assert (packets(out), through.resumed_ms) == (packets(data), 0)
 
 
 @pytest.mark.parametrize("encoding", CONTAINERS)
-def test_what_is_not_understood_is_passed_on_uncounted(encoding: Encoding) -> None:
-    """The vendor judges what we cannot read; nobody is told that it is counted."""
+def test_what_cannot_be_read_is_refused(encoding: Encoding) -> None:
+    """It could be neither counted nor charged: an error, not a discount."""
     through = passing(encoding)
-    chunks = [b"RIFF\0\0\0\0WAVEfmt ", bytes(1000), b"\xff" * 1000]
-    assert [through.push(chunk) for chunk in chunks] == chunks
-    assert (through.is_sized, through.source_ms, through.restart()) == (False, 0, False)
+    with pytest.raises(ClientFault) as caught:
+        pushed(through, b"RIFF\0\0\0\0WAVEfmt " + bytes(1000) + b"\xff" * 100_000)
+    assert caught.value.code == "audio_error"
 
 
-def test_what_stops_being_understood_while_it_is_taken_up() -> None:
-    """The new connection gets what there is, all of it."""
+def test_pages_with_wrong_checksums_are_no_discount() -> None:
+    """Thirty-three of them in the middle used to make our reader stop counting while the provider heard on."""
+    data = bytearray(clip("ogg_opus"))
+    pages = [at for at in range(len(data) - 4) if data[at : at + 4] == b"OggS"]
+    sound = passing("ogg_opus")
+    whole = packets(pushed(sound, bytes(data)) + sound.finish())
+    for at in pages[2:]:
+        data[at + 22] ^= 0xFF
+    through = passing("ogg_opus")
+    out = pushed(through, bytes(data)) + through.finish()
+    heard_ms = 20 * len(packets(out)) if out else 0
+    assert heard_ms <= through.source_ms + 20, "the provider hears what is counted, and no more"
+    assert len(packets(out) if out else []) < len(whole)
+
+
+def test_another_codec_behind_the_first_recording() -> None:
+    """Refused as when it comes first."""
     through = passing("webm")
-    through.push(written.webm_head() + written.cluster())
-    assert through.restart()
-    other = written.webm_head(codec="A_VORBIS")
-    assert through.push(other[:50]) == b""
-    assert through.push(other[50:]) == other
-    assert not through.is_sized
-    assert through.resumed_ms == 0
+    pushed(through, written.webm_head() + written.cluster())
+    with pytest.raises(ClientFault, match="Vorbis"):
+        pushed(through, written.webm_head(codec="A_VORBIS"))

@@ -1,6 +1,7 @@
 import pytest
 
-from routeraudio.audio.containers.packets import JUNK_BYTES_MAX, Header, Packet
+from routeraudio.audio.containers.intake import JUNK_BYTES_MAX
+from routeraudio.audio.containers.packets import Header, Packet
 from routeraudio.audio.containers.webm import WebmDemuxer
 from routeraudio.audio.transcode import transcoder
 from routeraudio.model.audio import PCM_16K_MONO
