@@ -34,7 +34,9 @@ from routeraudio.model.errors import ConfigFault
 from routeraudio.observability import logs
 from routeraudio.observability.metrics import Metrics
 from routeraudio.persistence import Persistence
+from routeraudio.policy.limits import Limits
 from routeraudio.pull import factory
+from routeraudio.session.lasting import lasting
 from routeraudio.transport import host
 from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
 from routeraudio.transport.poller import Poller
@@ -47,6 +49,9 @@ from routeraudio.workers.load import Load, Memory
 from routeraudio.workers.shared_state import SharedState
 
 log = structlog.get_logger(__name__)
+
+DESCRIPTORS_KEPT: Final = 192
+"""Not for connections: refused peers that are being told why, files, listeners, the store, threads' pipes."""
 
 EXIT_OK: Final = 0
 EXIT_CONFIG: Final = 2
@@ -67,6 +72,7 @@ class Daemon:
     """
 
     def __init__(self, config: Config, poller: Poller, place: Place = ALONE) -> None:
+        config = msgspec.structs.replace(config, limits=fitting(config.limits))
         self._config = config
         self._tls: Certificates | None = None
         self._poller = poller
@@ -143,9 +149,9 @@ class Daemon:
             await nursery.start(self._persistence.run)
             await self._take_up_tasks(nursery)
             await self._reach_engine(nursery)
-            nursery.start_soon(self._heartbeat.run)
+            nursery.start_soon(lasting, self._heartbeat.run)
             if self._tls is not None:
-                nursery.start_soon(self._keep_certificates, self._tls)
+                nursery.start_soon(lasting, partial(self._keep_certificates, self._tls))
             accepting: list[trio.abc.Listener[trio.SocketStream]] = (
                 [FairListener(one, self._shared_state, self._heartbeat.tell) for one in shared]
                 if shared
@@ -183,6 +189,7 @@ class Daemon:
         for table in ("server", "store", "pull"):
             if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
+        config = msgspec.structs.replace(config, limits=fitting(config.limits))
         self._streaming.configure(config)
         self._persistence.configure(config)
         self._admission.limits = config.limits
@@ -340,6 +347,17 @@ def _certificates(config: Config) -> list[Files]:
         return []
     further = [(one.certificate, one.key) for one in server.certificates]
     return [Files(Path(one), Path(key)) for one, key in [(server.tls_certificate, server.tls_key), *further]]
+
+
+def fitting(limits: Limits) -> Limits:
+    """No more connections than there are descriptors for: two each, and some for files, listeners and the store."""
+    most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - DESCRIPTORS_KEPT) // 2
+    if limits.connections_max <= most:
+        return limits
+    log.warning(
+        "few_descriptors", connections_max=most, next="raise LimitNOFILE, or lower limits.connections_max"
+    )
+    return msgspec.structs.replace(limits, connections_max=max(1, most))
 
 
 def _raise_descriptor_limit() -> None:

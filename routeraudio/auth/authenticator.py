@@ -36,6 +36,11 @@ BURST_S: Final = 10
 FAILURE_BURST_S: Final = 60.0
 """Failures of this long may come at once."""
 
+LOOKUPS_PER_S: Final = 2.0
+LOOKUPS_BURST: Final = 10.0
+"""Keys looked up for an address that has shown too many wrong ones: a good one behind the same proxy gets in, and is
+known from then on, while guesses at this rate find a key of 128 bits never."""
+
 PROVIDER_KEY_HEADER: Final = "x-provider-key"
 """A provider's own key beside a router key or token: the router key pays for nothing then, but its limits hold."""
 
@@ -100,6 +105,7 @@ class Authenticator:
         )
         """Made for each key, by its id."""
         self._failures = Rates(per_s, max(1.0, per_s * FAILURE_BURST_S))
+        self._lookups = Rates(LOOKUPS_PER_S, LOOKUPS_BURST)
 
     async def principal(
         self,
@@ -154,7 +160,7 @@ class Authenticator:
         if shown.key is not None and kind == "router_key":
             return Holder(await self._find(shown.key, address)), own_key
         if (token := shown.key if kind == "token" else shown.token if kind is None else None) is not None:
-            return await self._of_token(token), own_key
+            return await self._of_token(token, address), own_key
         return None, shown.key or own_key
 
     async def admit(
@@ -218,6 +224,18 @@ class Authenticator:
                 "too many wrong keys came from your address; try again later", retry_after_s=wait_s
             )
 
+    def _check_lookups(self, address: str) -> None:
+        """From an address with too many wrong keys the store is asked now and then: a colleague's may be good.
+
+        Raises:
+            Overloaded: it was asked a moment ago.
+        """
+        try:
+            self.check_failures(address)
+        except Overloaded:
+            if not self._lookups.take(neighbourhood(address), trio.current_time()):
+                raise
+
     def failed(self, address: str, message: str) -> ClientFault:
         """Count a wrong key. Returns the fault to raise."""
         if address:
@@ -232,6 +250,7 @@ class Authenticator:
         key_id = id_of(text)
         key = None if key_id is None else await self._stored(key_id, text, address)
         if key is None:
+            self.check_failures(address)
             raise self.failed(address, "the router key is unknown here; check it, or create one")
         return key
 
@@ -239,19 +258,25 @@ class Authenticator:
         """The key of that id and text. The store is asked for those known to be there, for others within a budget."""
         is_kept = self.records.is_kept(key_id)
         if not is_kept:
-            self.check_failures(address)
+            self._check_lookups(address)
         record = await self.records.find(key_id)
         if is_kept and not self._is(record, text):
             # Its secret may have been rotated a moment ago.
-            self.check_failures(address)
+            self._check_lookups(address)
             record = await self.records.find(key_id, age_s=0)
         return record[0] if self._is(record, text) and record is not None else None
 
     def _is(self, record: tuple[Key, bytes] | None, text: str) -> bool:
         return matches(text, record[1] if record else None, self.secrets.peppers)
 
-    async def _of_token(self, text: str) -> Holder:
-        token = tokens.verify(text, self.secrets.token_keys, self.wall())
+    async def _of_token(self, text: str, address: str) -> Holder:
+        try:
+            token = tokens.verify(text, self.secrets.token_keys, self.wall())
+        except ClientFault as fault:
+            if fault.message == tokens.EXPIRED:
+                raise
+            self.check_failures(address)
+            raise self.failed(address, fault.message) from None
         key = self._configured.get(token.key_id)
         if key is None:
             record = await self.records.find(token.key_id)

@@ -75,7 +75,7 @@ class ConnectionHandler:
 
     async def _handle(self, stream: ByteStream) -> None:
         try:
-            with self._admission.connection() as ticket:
+            with self._admission.connection(stream.close_now) as ticket:
                 address = _address(stream)
                 if address and not is_trusted(address, self._trusted_proxies):
                     ticket.comes_from(address)
@@ -124,8 +124,9 @@ class ConnectionHandler:
     async def _refuse(
         self, stream: ByteStream, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        with trio.move_on_after(ANSWER_S):
-            await answer(stream, status, error_body(message), headers)
+        with self._admission.answer() as may_be_told, trio.move_on_after(ANSWER_S):
+            if may_be_told:
+                await answer(stream, status, error_body(message), headers)
 
 
 def _address(stream: ByteStream) -> str:

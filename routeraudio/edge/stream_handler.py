@@ -18,6 +18,7 @@ from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
 from routeraudio.edge.http_error import answer, error_body
+from routeraudio.edge.places import place_of
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.serving import Server, Serving, serving
 from routeraudio.edge.upgrade import open_websocket, response
@@ -182,20 +183,26 @@ class StreamHandler:
         if first is not handshake.servers.first:
             dialect = self._dialect(handshake, first, request_id)
             boundary.voice = dialect_voice(dialect)
-        handshake.ticket.authenticated()
-        with self._admission.session(principal.terms.priority):
-            async with self._ledger.stream(
+        ticket = handshake.ticket
+        ticket.evict = client.lose
+        if not principal.is_stranger:
+            ticket.authenticated()
+        async with (
+            place_of(self._admission, principal, ticket) as place,
+            self._ledger.stream(
                 session_id=request_id,
                 principal=principal,
                 dialect=handshake.entry.name,
                 provider=first.options.provider,
                 model=first.model,
                 price_per_hour_usd=first.route.price_per_hour(principal, first.model, is_gateway=False),
-            ) as credit:
-                plan = self._plan(handshake, request_id, admitted, dialect, credit)
-                limits = within(principal, self.config.limits)
-                session = Session(plan, client, first.route.dialler(limits, self._poller), limits)
-                await self._running.run(session)
+            ) as credit,
+        ):
+            plan = self._plan(handshake, request_id, admitted, dialect, credit, place.accepted)
+            limits = within(principal, self.config.limits)
+            session = Session(plan, client, first.route.dialler(limits, self._poller), limits)
+            place.holds(session.finish)
+            await self._running.run(session)
 
     def _dialect(self, handshake: "Handshake", server: Server, request_id: str) -> Dialect:
         return handshake.entry.dialect(
@@ -209,6 +216,7 @@ class StreamHandler:
         admitted: Sequence[tuple[Server, Principal]],
         dialect: Dialect,
         credit: Credit,
+        accepted: Callable[[], None],
     ) -> Plan:
         (first, principal), *others = admitted
         options, route = first.options, first.route
@@ -231,7 +239,7 @@ class StreamHandler:
             failover=handshake.servers.failover,
             dialect=dialect,
             credit=credit,
-            observer=self._metrics.session(options.provider, handshake.entry.name),
+            observer=self._metrics.session(options.provider, handshake.entry.name, accepted),
         )
 
     def _candidates(

@@ -21,6 +21,7 @@ from routeraudio.config.schema import Config
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, LastWords
 from routeraudio.edge.http_error import answer
+from routeraudio.edge.places import Place, place_of
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.stream_handler import within
 from routeraudio.edge.upgrade import open_websocket, response
@@ -179,17 +180,22 @@ class GatewayHandler:
             principal = await self._principal(call_, call.secret)
             self._check(call, principal)
             switching = self._answer(head, call)
-            call_.ticket.authenticated()
-            with self._admission.session(principal.terms.priority):
-                async with self._stream(call_, principal) as plan:
-                    client = await self._upgrade(stream, head, switching)
-                    await self._guarded(client, call_, lambda: self._run(plan, client, principal))
+            if not principal.is_stranger:
+                call_.ticket.authenticated()
+            async with (
+                place_of(self._admission, principal, call_.ticket) as place,
+                self._stream(call_, principal, place) as plan,
+            ):
+                client = await self._upgrade(stream, head, switching)
+                call_.ticket.evict = client.lose
+                await self._guarded(client, call_, lambda: self._run(plan, client, principal, place))
 
     async def _serve_late(
         self, stream: ByteStream, switching: Response, head: Head, call_: GatewayCall
     ) -> None:
         """A client whose key stands in its first message: the upgrade is answered before the key is known."""
         client = await self._upgrade(stream, head, switching)
+        call_.ticket.evict = client.lose
         await self._guarded(client, call_, lambda: self._listen_and_run(client, call_))
 
     async def _listen_and_run(self, client: WebSocket, call_: GatewayCall) -> None:
@@ -197,10 +203,13 @@ class GatewayHandler:
         client.start(first_message)
         principal = await self._principal(call_, await self._key_of_first_message(call_.call, first_message))
         self._check(call_.call, principal)
-        call_.ticket.authenticated()
-        with self._admission.session(principal.terms.priority):
-            async with self._stream(call_, principal) as plan:
-                await self._run(plan, client, principal, first_message)
+        if not principal.is_stranger:
+            call_.ticket.authenticated()
+        async with (
+            place_of(self._admission, principal, call_.ticket) as place,
+            self._stream(call_, principal, place) as plan,
+        ):
+            await self._run(plan, client, principal, place, first_message)
 
     async def _guarded(
         self, client: WebSocket, call_: GatewayCall, serve: Callable[[], Awaitable[None]]
@@ -308,7 +317,7 @@ class GatewayHandler:
     # May it begin.
 
     @asynccontextmanager
-    async def _stream(self, call_: GatewayCall, principal: Principal) -> AsyncIterator[Plan]:
+    async def _stream(self, call_: GatewayCall, principal: Principal, place: Place) -> AsyncIterator[Plan]:
         """Open the credit, and make the plan around it.
 
         Raises:
@@ -338,6 +347,7 @@ class GatewayHandler:
                 opening=_opening(call, principal),
                 end_of_audio=call.passage.end_of_audio,
                 secret=_ours(principal.credential),
+                accepted=place.accepted,
                 observer=self._metrics.session(call.provider, "gateway"),
                 credit=credit,
             )
@@ -354,11 +364,18 @@ class GatewayHandler:
         )
 
     async def _run(
-        self, plan: Plan, client: WebSocket, principal: Principal, already: FirstMessage | None = None
+        self,
+        plan: Plan,
+        client: WebSocket,
+        principal: Principal,
+        place: Place,
+        already: FirstMessage | None = None,
     ) -> None:
         limits = within(principal, self._settings.config.limits)
         dial = self._settings.routes[plan.provider].dialler(limits, self._poller)
-        await self._running.run(Proxy(plan, client, dial, limits, already=already))
+        proxy = Proxy(plan, client, dial, limits, already=already)
+        place.holds(proxy.finish)
+        await self._running.run(proxy)
 
     async def _refuse(self, stream: ByteStream, call: Call, refusal: Refusal) -> None:
         media_type, body = closes.refusal(call, refusal.status, refusal.message)

@@ -73,6 +73,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the first text message, where a key may stand in it."""
     end_of_audio: Callable[[int], Message] | None = None
     """See `providers.native`."""
+    accepted: Callable[[], None] = lambda: None
+    """Called when the provider has let the client's key, or ours, in."""
     secret: str | None = None
     """Our credential, if it is ours that is used: providers have been seen to quote it."""
     credit: Credit = UnlimitedCredit()
@@ -298,6 +300,7 @@ class Proxy:
             raise refusal
         assert self._provider is not None
         self._plan.observer.dialled(trio.current_time() - began_s)
+        self._plan.accepted()
         self._provider.start(_Ear(self._down.push, self._provider_gone, self._crashed))
 
     def _client_gone(self, closed: Closed) -> None:

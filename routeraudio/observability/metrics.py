@@ -12,7 +12,7 @@ import glob
 import os
 import platform
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, get_args
 
 import prometheus_client
@@ -54,8 +54,11 @@ TEXT_S: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10
 class SessionObserver:
     """One session's watch (`session.observer.Observer`). Made by `Metrics.session`."""
 
-    def __init__(self, metrics: "Metrics", provider: str, dialect: str) -> None:
+    def __init__(
+        self, metrics: "Metrics", provider: str, dialect: str, on_accepted: Callable[[], None] | None
+    ) -> None:
         self._metrics = metrics
+        self._on_accepted = on_accepted
         self._provider = provider
         self._dialect = dialect
         self._progress: Progress | None = None
@@ -75,6 +78,8 @@ class SessionObserver:
     def ready(self, took_s: float) -> None:
         """See `Observer`."""
         self._metrics.ready_seconds.labels(self._provider).observe(took_s)
+        if self._on_accepted is not None:
+            self._on_accepted()
 
     def refused(self, provider: str, status: int) -> None:
         """See `Observer`."""
@@ -136,9 +141,16 @@ class Metrics:
         self._make_process_metrics()
         self._cpu_s = 0.0
 
-    def session(self, provider: str, dialect: str) -> SessionObserver:
-        """A session that has been let in."""
-        return SessionObserver(self, listed(provider, PROVIDER_NAMES), listed(dialect, DIALECT_NAMES))
+    def session(
+        self, provider: str, dialect: str, on_accepted: Callable[[], None] | None = None
+    ) -> SessionObserver:
+        """A session that has been let in.
+
+        Args:
+            on_accepted: called when its provider takes audio.
+        """
+        names = listed(provider, PROVIDER_NAMES), listed(dialect, DIALECT_NAMES)
+        return SessionObserver(self, *names, on_accepted)
 
     def turned_away(self, dialect: str, close_code: int, error: str) -> None:
         """A client was told why it gets no session."""

@@ -37,6 +37,11 @@ class Principal(msgspec.Struct, frozen=True):
     """What a token narrows the terms to."""
 
     @property
+    def is_stranger(self) -> bool:
+        """Nobody here vouches for it: a provider's own key, which only that provider can tell from an invented one."""
+        return self.is_own_key and not self.account
+
+    @property
     def is_own_key(self) -> bool:
         """The provider's key is the client's own: the provider charges for it, and we do not."""
         return self.credential is not None and self.credential.is_clients_own

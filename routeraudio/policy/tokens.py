@@ -89,6 +89,10 @@ class Minted(msgspec.Struct, frozen=True):
         return f"Minted({self.jti!r}, …)"
 
 
+EXPIRED: Final = "the token has expired; fetch a new one for each connection"
+"""Said of a token that was good once: no guess."""
+
+
 def mint(key_id: str, narrowing: Narrowing, secrets_: Secrets, *, now_s: int, ttl_s: int = TTL_S) -> Minted:
     """A token for a key. Needs nothing but the processor.
 
@@ -128,7 +132,7 @@ def verify(text: str, keys: Mapping[str, bytes], now_s: float) -> Token:
     if not (1 <= claims.exp - claims.iat <= TTL_S_MAX and claims.iat <= now_s + LEEWAY_S):
         raise _bad()
     if claims.exp + LEEWAY_S <= now_s:
-        raise unauthorized("the token has expired; fetch a new one for each connection")
+        raise unauthorized(EXPIRED)
     return Token(
         claims.sub,
         Restriction(

@@ -7,11 +7,16 @@ grant comes seconds before it is needed.
 """
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Protocol
 
 import trio
+
+from routeraudio.model.errors import Fault
+
+LATE_S: Final = 5.0
+"""For a line that is written when its stream is over."""
 
 
 class Credit(Protocol):
@@ -65,6 +70,46 @@ class UnlimitedCredit:
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`."""
+
+
+class LateCredit:
+    """For streams that cost nothing here, of clients whom nobody has vouched for yet: their line is written at the end.
+
+    Somebody who tries keys, or dials a provider that refuses, leaves none.
+
+    Args:
+        open_line: begins a line in the ledger.
+    """
+
+    granted: float = math.inf
+
+    def __init__(self, open_line: Callable[[], Awaitable[Credit]]) -> None:
+        self._open_line = open_line
+        self._cycles = 0
+        self.is_closed = False
+
+    def begun(self, cycles: int) -> None:
+        """See `Credit`."""
+        self._cycles = cycles
+
+    async def wait_granted(self, cycles: int) -> None:
+        """See `Credit`."""
+
+    async def revoked(self) -> None:
+        """See `Credit`."""
+        await trio.sleep_forever()
+
+    async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
+        """See `Credit`. A store that cannot be written to costs the line, which is worth no money."""
+        self.is_closed = True
+        if not self._cycles:
+            return
+        with trio.move_on_after(LATE_S, shield=True), suppress(Fault):
+            line = await self._open_line()
+            line.begun(self._cycles)
+            await line.close(
+                audio_ms=audio_ms, connected_ms=connected_ms, provider_ms=provider_ms, ending=ending
+            )
 
 
 @asynccontextmanager

@@ -262,7 +262,7 @@ class WebSocket:
             self._watch(WRITE)
             return
         except OSError:
-            self._lose()
+            self.lose()
             return
         self._heard = True
         if not data and self._ahead is not None:
@@ -270,7 +270,7 @@ class WebSocket:
             self._watch()
             return
         if not data:
-            self._lose()
+            self.lose()
             return
         # TLS may hold decrypted bytes that no readiness will ever announce.
         while self._is_tls and self._socket.pending():  # type: ignore[attr-defined]
@@ -280,8 +280,8 @@ class WebSocket:
         else:
             self._take(data)
 
-    def _lose(self) -> None:
-        """The peer's side is gone."""
+    def lose(self) -> None:
+        """The peer's side is gone, or is not wanted any more: the listener is told, the socket released."""
         self._heard = True
         self._protocol.receive_eof()
         self._end(Closed(None, "the connection was lost without a close frame"))
@@ -317,7 +317,7 @@ class WebSocket:
             if found is None:
                 self._ahead = None
                 if self._has_ended_ahead:
-                    self._lose()
+                    self.lose()
                 else:
                     self._watch()
                 return

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from routeraudio.auth.authenticator import Authenticator, PresentedKeys
+from routeraudio.auth.authenticator import LOOKUPS_BURST, Authenticator, PresentedKeys
 from routeraudio.config import schema
 from routeraudio.config.secret import Secret
 from routeraudio.model.errors import CloseCode, Fault, Overloaded, Unavailable, UpstreamFault
@@ -201,7 +201,7 @@ async def test_rotating_the_servers_secret(store: KeyStore) -> None:
 
 
 async def test_wrong_keys_from_one_address(store: KeyStore, mock_clock: trio.testing.MockClock) -> None:
-    """Beyond the budget nothing unknown is looked up for it; keys in use, and other addresses, are served."""
+    """Beyond the budget little is looked up for it; keys in use, good ones, and other addresses are served."""
     key, text = store.make()
     access = access_of(store, config(failures_per_minute_max=3))
     await admitted(access, PresentedKeys(key=text), address="192.0.2.1")
@@ -210,14 +210,28 @@ async def test_wrong_keys_from_one_address(store: KeyStore, mock_clock: trio.tes
             await refused(access, PresentedKeys(key=UNKNOWN), address="192.0.2.1")
         ).close_code == UNAUTHORIZED
     reads = store.reads
+    _, colleagues = store.make()
+    assert await admitted(access, PresentedKeys(key=colleagues), address="192.0.2.1")
+    for _ in range(50):
+        await refused(access, PresentedKeys(key=UNKNOWN), address="192.0.2.1")
     fault = await refused(access, PresentedKeys(key=UNKNOWN), address="192.0.2.1")
     assert isinstance(fault, Overloaded)
     assert fault.retry_after_s == pytest.approx(20)
-    assert store.reads == reads
+    assert store.reads <= reads + LOOKUPS_BURST
     assert (await admitted(access, PresentedKeys(key=text), address="192.0.2.1")).key_id == key.id
     assert (await refused(access, PresentedKeys(key=UNKNOWN), address="192.0.2.2")).close_code == UNAUTHORIZED
     mock_clock.jump(20)
     assert (await refused(access, PresentedKeys(key=UNKNOWN), address="192.0.2.1")).close_code == UNAUTHORIZED
+
+
+async def test_wrong_tokens_count_too(store: KeyStore) -> None:
+    """An invented one; not one that was good and has expired."""
+    _, text = store.make()
+    access = access_of(store, config(failures_per_minute_max=3))
+    for _ in range(3):
+        await refused(access, PresentedKeys(token="rt1.x.y"), address="192.0.2.1")
+    assert isinstance(await refused(access, PresentedKeys(token="rt1.x.y"), address="192.0.2.1"), Overloaded)
+    assert await admitted(access, PresentedKeys(key=text), address="192.0.2.1")
 
 
 async def test_an_ipv6_customer_is_one_address(store: KeyStore) -> None:

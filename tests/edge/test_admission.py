@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from trio.testing import MockClock
 
-from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.admission import ANSWERS_MAX, Admission, Ticket
 from routeraudio.model.errors import CloseCode, Overloaded
 from routeraudio.policy.addresses import neighbourhood
 from routeraudio.policy.keys import Priority
@@ -36,17 +36,20 @@ class Comings(RuleBasedStateMachine):
 
     @rule()
     def come(self) -> None:
-        place = self.admission.connection()
-        is_full = len(self.open) >= 6 or len(self.waiting) >= 4
+        come: list[Ticket] = []
+        place = self.admission.connection(lambda: self.waiting.pop(id(come[0])))
+        is_full = len(self.open) >= 6
         try:
             ticket = place.__enter__()
         except Overloaded as full:
             was_refused = full.close_code is CloseCode.TRY_LATER
         else:
             was_refused = False
+            come.append(ticket)
             self.open.append((place, ticket))
             self.waiting[id(ticket)] = None
         assert was_refused == is_full
+        assert len(self.waiting) <= 4
 
     @precondition(lambda self: any(address is None for address in self.waiting.values()))
     @rule(address=st.sampled_from(ADDRESSES))
@@ -203,3 +206,72 @@ async def test_a_strained_daemon_takes_only_the_highest_class() -> None:
     admission.strain = None
     with admission.session("low"):
         pass
+
+
+def waiting(admission: Admission, stack: ExitStack, addresses: list[str]) -> tuple[list[Ticket], list[int]]:
+    """Connections from these addresses, and which of them have had to give way."""
+    gone: list[int] = []
+    tickets = []
+    for number, address in enumerate(addresses):
+        ticket = stack.enter_context(admission.connection(lambda number=number: gone.append(number)))  # type: ignore[misc]
+        ticket.comes_from(address)
+        tickets.append(ticket)
+    return tickets, gone
+
+
+async def test_who_has_most_company_gives_way() -> None:
+    """The oldest of the address with the most connections; who has shown a key lately goes last."""
+    limits = msgspec.structs.replace(LIMITS, connections_max=100, connections_per_address_max=10)
+    admission = Admission(limits, 3)
+    with ExitStack() as stack:
+        first = stack.enter_context(admission.connection())
+        first.comes_from("192.0.2.9")
+        first.authenticated()
+        _, gone = waiting(admission, stack, ["192.0.2.9", "192.0.2.9", "192.0.2.9", "192.0.2.1"])
+        stack.enter_context(admission.connection())
+        assert gone == [3]
+        stack.enter_context(admission.connection())
+        assert gone == [3]
+
+
+async def test_a_network_has_a_bound_too() -> None:
+    """All /64 of a /48 together."""
+    limits = msgspec.structs.replace(
+        LIMITS, connections_max=100, connections_unauthenticated_max=100, connections_per_address_max=2
+    )
+    admission = Admission(limits, 3)
+    with ExitStack() as stack:
+        waiting(admission, stack, [f"2001:db8:0:{number:x}::1" for number in range(8)])
+        ticket = stack.enter_context(admission.connection())
+        with pytest.raises(Overloaded):
+            ticket.comes_from("2001:db8:0:99::1")
+        ticket.comes_from("2001:db8:1:99::1")
+
+
+async def test_refused_peers_have_a_bound() -> None:
+    """Beyond it they are closed without a word, and keep no descriptor."""
+    admission = Admission(LIMITS, 3)
+    with ExitStack() as stack:
+        told = [stack.enter_context(admission.answer()) for _ in range(ANSWERS_MAX + 3)]
+    assert told == [True] * ANSWERS_MAX + [False] * 3
+    assert admission.answers == 0
+
+
+async def test_strangers_give_way() -> None:
+    """To whoever has a router key, the oldest first; to nobody once their provider has accepted them."""
+    admission = Admission(LIMITS, 3)
+    ended: list[str] = []
+    with ExitStack() as stack:
+        accept = stack.enter_context(admission.session("low", displaced=lambda _: ended.append("accepted")))
+        stack.enter_context(admission.session("low", displaced=lambda _: ended.append("first")))
+        stack.enter_context(admission.session("low", displaced=lambda _: ended.append("second")))
+        accept()
+        with pytest.raises(Overloaded), admission.session("low", displaced=lambda _: None):
+            pass
+        stack.enter_context(admission.session())
+        assert ended == ["first"]
+        stack.enter_context(admission.session())
+        assert ended == ["first", "second"]
+        with pytest.raises(Overloaded), admission.session():
+            pass
+    assert admission.sessions == 0

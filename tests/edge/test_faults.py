@@ -24,6 +24,7 @@ from routeraudio.observability.metrics import Metrics
 from routeraudio.providers.native import AudioCounter
 from routeraudio.routes import routes
 from routeraudio.session.audio_meter import AudioMeter
+from routeraudio.session.credit import LateCredit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.ingest import Ingest
 from routeraudio.session.link import Link
@@ -32,7 +33,6 @@ from routeraudio.session.relay import Relay
 from routeraudio.session.succession import Succession
 from routeraudio.session.transcode import Transcode
 from routeraudio.session.watchdog import Watchdog
-from routeraudio.store.ledger.credit import RunningCredit
 from routeraudio.store.ledger.service import Ledger
 from tests.edge.fakes import (
     KEY,
@@ -85,7 +85,7 @@ async def injected_task(*_: Any, **__: Any) -> Any:
 PLACES: list[tuple[str, object, str, Callable[..., Any], tuple[str, ...]]] = [
     ("the key", Authenticator, "principal", injected_task, ("listen", "late")),
     ("admission", Admission, "session", injected, LATE_KEY),
-    ("the ledger", Ledger, "open", injected_task, LATE_KEY),
+    ("the ledger", Ledger, "stream", injected, LATE_KEY),
     ("metrics", Metrics, "session", injected, LATE_KEY),
     ("the dialect of listen", Listen, "__init__", injected, ("listen",)),
     ("the dialect of stt", VachanaDialect, "__init__", injected, ("stt",)),
@@ -105,7 +105,7 @@ PLACES: list[tuple[str, object, str, Callable[..., Any], tuple[str, ...]]] = [
     ("succession", Succession, "run", injected_task, DIALECTS),
     ("delivering", Deliver, "run", injected_task, DIALECTS),
     ("a message of the provider's", Proxy, "_send_down", injected, ("gateway",)),
-    ("charging", RunningCredit, "begun", injected, ("listen", "stt", "gateway")),
+    ("charging", LateCredit, "begun", injected, ("listen", "stt", "gateway")),
     ("settling", Relay, "settle", injected, ("listen",)),
 ]
 CASES = [

@@ -25,7 +25,8 @@ import trio
 from routeraudio.model.errors import Fault
 from routeraudio.policy.access import Principal
 from routeraudio.policy.pricing import CYCLE_S
-from routeraudio.session.credit import Credit, closing
+from routeraudio.session.credit import Credit, LateCredit, closing
+from routeraudio.session.lasting import lasting
 from routeraudio.store.calls import ask as ask_store
 from routeraudio.store.contract import (
     LEASE_S,
@@ -188,7 +189,8 @@ class Ledger:
         price_per_hour_usd: Decimal,
     ) -> AsyncIterator[Credit]:
         """A new stream's credit, which is closed at the end unless the session has done so. Raises what `open` does."""
-        credit = await self.open(
+        open_line = partial(
+            self.open,
             session_id=session_id,
             principal=principal,
             dialect=dialect,
@@ -196,7 +198,7 @@ class Ledger:
             model=model,
             price_per_hour_usd=price_per_hour_usd,
         )
-        async with closing(credit):
+        async with closing(LateCredit(open_line) if principal.is_stranger else await open_line()) as credit:
             yield credit
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -209,7 +211,7 @@ class Ledger:
                 self._nursery = nursery
                 await self._beat()
                 for task in (self._flushes, self._beats, self._sweeps, self._looks_at_keys):
-                    nursery.start_soon(task)
+                    nursery.start_soon(lasting, task)
                 task_status.started()
         finally:
             self._nursery = None
