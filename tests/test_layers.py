@@ -24,7 +24,6 @@ FLOORS: Final = {
     "store": 3,
     "session": 3,
     "transport": 4,
-    "gateway.first_message": 4,
     "gateway.audio_gate": 4,
     "gateway.proxy": 4,
     "workers": 4,

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from routeraudio.model.errors import ClientFault, invalid_parameter
 from routeraudio.providers.catalog import PROVIDERS
 
 
@@ -28,3 +29,10 @@ def chosen(model: str | None, place: Choice = DEFAULT) -> Choice:
     if place.model is not None or model is None:
         return place
     return Choice(place.provider, model, is_vendors=True)
+
+
+def unknown_provider(name: str | None) -> list[ClientFault]:
+    """What is wrong with the provider that a path names; None: it names none."""
+    if name is None or name in PROVIDERS:
+        return []
+    return [invalid_parameter("path", f"the path names no provider; use one of {', '.join(PROVIDERS)}")]

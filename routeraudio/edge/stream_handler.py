@@ -13,11 +13,12 @@ import trio
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Clock, DialectEntry, Opening, StreamRequest
+from routeraudio.dialects.base import BadRequest, Clock, DialectEntry, Opening, Overture, StreamRequest
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
 from routeraudio.edge.http_error import answer, error_body
+from routeraudio.edge.overture import listen
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.upgrade import open_websocket, response
 from routeraudio.model.errors import ClientFault, CloseCode, Fault, InternalFault, Overloaded
@@ -29,6 +30,7 @@ from routeraudio.policy.limits import Limits
 from routeraudio.providers import models
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.routes import Route, routes
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Running
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.store.ledger.service import Ledger
@@ -100,12 +102,7 @@ class StreamHandler:
     ) -> None:
         try:
             stream_request = entry.parse(head.request)
-            shown = PresentedKeys(
-                stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
-            )
-            options, route = self._resolve(
-                stream_request, entry, await self._usual_provider(stream_request, shown, ticket)
-            )
+            handshake = await self._handshake(head, entry, stream_request, ticket)
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
             return
@@ -115,7 +112,6 @@ class StreamHandler:
         if not self._ledger.is_available:
             await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
             return
-        handshake = Handshake(head, entry, stream_request, shown, options, route, ticket)
         if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
             await answer(stream, *refusal)
             return
@@ -131,6 +127,21 @@ class StreamHandler:
         """Ask every session for its last words: the daemon is stopping."""
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
         self._running.finish_all(stopping)
+
+    async def _handshake(
+        self, head: Head, entry: DialectEntry, stream_request: StreamRequest, ticket: Ticket
+    ) -> "Handshake":
+        """Who is to serve it, and how.
+
+        Raises:
+            ClientFault: a combination that cannot work.
+        """
+        shown = PresentedKeys(
+            stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+        )
+        usual = await self._usual_provider(stream_request, shown, ticket)
+        options, route = self._resolve(stream_request, entry, usual)
+        return Handshake(head, entry, stream_request, shown, options, route, ticket)
 
     async def _usual_provider(
         self, stream_request: StreamRequest, shown: PresentedKeys, ticket: Ticket
@@ -172,6 +183,8 @@ class StreamHandler:
         try:
             await self._principal(handshake)
         except ClientFault as fault:
+            if handshake.entry.overture is not None and fault.code == "forbidden":
+                return None  # the first message may ask for what this key may have
             return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
         except Fault:
             pass  # no fault of the client's, and told behind the upgrade like any other
@@ -185,6 +198,14 @@ class StreamHandler:
         Raises:
             Fault: there is no session.
         """
+        already = None
+        if handshake.entry.overture is not None:
+            overture = handshake.entry.overture(handshake.stream_request, request_id)
+            boundary.voice = dialect_voice(overture)
+            handshake, already = await self._listen(client, handshake, overture)
+            if already.ended is not None:
+                await client.aclose()
+                return
         options, route = handshake.options, handshake.route
         dialect = handshake.entry.dialect(Opening(handshake.stream_request, options, request_id, _clock()))
         boundary.voice = dialect_voice(dialect)
@@ -215,8 +236,25 @@ class StreamHandler:
                     observer=self._metrics.session(options.provider, handshake.entry.name),
                 )
                 limits = within(principal, self.config.limits)
-                session = Session(plan, client, route.dialler(limits, self._poller), limits)
+                session = Session(plan, client, route.dialler(limits, self._poller), limits, already)
                 await self._running.run(session)
+
+    async def _listen(
+        self, client: WebSocket, handshake: "Handshake", overture: Overture
+    ) -> tuple["Handshake", FirstMessages]:
+        """The whole request of a client whose options come in its first messages, and what it has said so far.
+
+        Raises:
+            ClientFault: it says nothing, or asks for what cannot be.
+        """
+        limits, shown = self.config.limits, handshake.shown
+        is_unknown = shown.key is None and shown.token is None
+        wish, already = await listen(
+            client, overture, first_s=limits.ready_s if is_unknown else limits.idle_s
+        )
+        if wish is not None:
+            handshake = await self._handshake(handshake.head, handshake.entry, wish, handshake.ticket)
+        return handshake, already
 
     async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
@@ -237,7 +275,8 @@ class StreamHandler:
             accepted,
             limits=limits,
             poller=self._poller,
-            text_bytes_max=limits.message_text_bytes,
+            text_bytes_max=None if handshake.entry.has_audio_in_text else limits.message_text_bytes,
+            counts_texts=not handshake.entry.has_audio_in_text,
         )
 
     async def _principal(self, handshake: "Handshake") -> Principal:
