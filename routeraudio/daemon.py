@@ -21,6 +21,7 @@ from routeraudio.api import health
 from routeraudio.api.app import create_app
 from routeraudio.api.hypercorn import HypercornServer
 from routeraudio.api.pull import PullApi
+from routeraudio.api.transcriptions import TranscriptionApi
 from routeraudio.config import running
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Pull, Server, Store
@@ -115,6 +116,17 @@ class Daemon:
             trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
         )
 
+        self._transcriptions = TranscriptionApi(
+            self._persistence.access,
+            self._persistence.ledger,
+            self._admission,
+            config=lambda: self._streaming.config,
+            routes=lambda: self._streaming.routes,
+            poller=poller,
+            watched=self._metrics.session,
+            trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
+        )
+
     async def run(self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled. Started with the bound addresses, once everything is ready.
 
@@ -131,7 +143,15 @@ class Daemon:
         connections = ConnectionHandler(
             self._streaming,
             HypercornServer(
-                create_app([self._mount_vitals, *self._persistence.mounts, self._pulls.mount])
+                create_app(
+                    [
+                        self._mount_vitals,
+                        *self._persistence.mounts,
+                        self._pulls.mount,
+                        self._transcriptions.mount,
+                    ],
+                    file_bytes=lambda: self._streaming.config.limits.file_bytes,
+                )
             ).serve,
             self._admission,
             gateway=self._gateway,
@@ -166,6 +186,7 @@ class Daemon:
         self._streaming.finish_all()
         self._gateway.finish_all()
         self._tasks.finish_all()
+        self._transcriptions.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
         with trio.move_on_after(POST_S):

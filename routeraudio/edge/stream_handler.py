@@ -10,13 +10,13 @@ import msgspec
 import structlog
 import trio
 
-from routeraudio.audio import catalog as audio_catalog
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import BadRequest, Clock, DialectEntry, Opening, Overture, StreamRequest
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
+from routeraudio.edge.choosing import chosen, model_of
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.overture import listen
 from routeraudio.edge.request_head import Head
@@ -27,7 +27,6 @@ from routeraudio.model.options import Options
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
 from routeraudio.policy.limits import Limits
-from routeraudio.providers import models
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.routes import Route, routes
 from routeraudio.session.first_messages import FirstMessages
@@ -140,7 +139,7 @@ class StreamHandler:
             stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
         )
         usual = await self._usual_provider(stream_request, shown, ticket)
-        options, route = self._resolve(stream_request, entry, usual)
+        options, route = chosen(stream_request, entry, usual, self.routes)
         return Handshake(head, entry, stream_request, shown, options, route, ticket)
 
     async def _usual_provider(
@@ -153,28 +152,6 @@ class StreamHandler:
             return (await self._access.terms(shown, ticket.address)).default_provider
         except Fault:
             return None  # told when it is asked for again, in its place
-
-    def _resolve(
-        self, stream_request: StreamRequest, entry: DialectEntry, usual: str | None
-    ) -> tuple[Options, Route]:
-        """The options with the provider's defaults filled in.
-
-        Raises:
-            ClientFault: a combination that cannot work.
-        """
-        options = stream_request.options
-        if not options.provider:
-            assert entry.default_provider is not None, "a dialect without a default requires the parameter"
-            options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
-        route = self.routes[options.provider]
-        if stream_request.has_own_model and not models.load(options.provider).find(options.model or ""):
-            options = msgspec.structs.replace(options, model=None)
-        if options.model is None and route.default_model is not None:
-            options = msgspec.structs.replace(options, model=route.default_model)
-        options = entry.fit(options)
-        route.entry.check(options)
-        audio_catalog.check(options.audio, route.entry.audio_format(options))
-        return options, route
 
     async def _refusal(
         self, handshake: "Handshake", body: Callable[[StreamRequest, Fault], bytes]
@@ -311,10 +288,8 @@ class Handshake(msgspec.Struct, frozen=True):
 
     @property
     def model(self) -> str:
-        """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
-        options = self.options
-        known = models.load(options.provider)
-        return known.chosen(options.model, options.language, has_partials=options.partial_results)
+        """The one that serves."""
+        return model_of(self.options)
 
 
 def within(principal: Principal, limits: Limits) -> Limits:

@@ -172,3 +172,35 @@ async def test_what_cannot_be_is_told() -> None:
         assert report["messages"] == []
         assert "400" in " ".join(report["errors"])
         assert router.emulator.connections == []
+
+
+async def test_files(address: str) -> None:
+    """`client.audio.transcriptions` in every format and from every provider, and `client.models`."""
+    formats = ("json", "text", "srt", "vtt", "verbose_json", "diarized_json")
+    file = {"file": str(CLIP), "language": "en"}
+    calls = [
+        *({**file, "model": "local", "response_format": name} for name in formats),
+        *({**file, "model": model} for model in MODELS),
+        {**file, "model": "soniox", "stream": True},
+        {**file, "model": "local", "timestamp_granularities": ["word"], "response_format": "verbose_json"},
+        {"file": __file__, "model": "local"},
+    ]
+    plan = {"base_url": f"http://{address}/as/openai/v1", "key": "k", "calls": calls}
+    with trio.fail_after(PATIENCE_S):
+        done = await trio.run_process(
+            [sys.executable, str(SDK_CLIENT.with_name("openai_files_client.py")), json.dumps(plan)],
+            capture_stdout=True,
+        )
+    report = json.loads(done.stdout)
+    told = dict(zip(formats, report["calls"], strict=False))
+    for name in ("json", "verbose_json", "diarized_json"):
+        assert bare(told[name]["text"]) == BARE_WORDS
+    assert bare(told["text"]) == BARE_WORDS
+    assert told["srt"].startswith("1\n00:00:0")
+    assert told["vtt"].startswith("WEBVTT\n\n00:00:0")
+    others, (events, words, refused) = report["calls"][6:9], report["calls"][9:]
+    assert [bare(one["text"]) for one in others] == [BARE_WORDS] * 3
+    assert bare("".join(one["delta"] for one in events[:-1])) == bare(events[-1]["text"]) == BARE_WORDS
+    assert bare(" ".join(one["word"] for one in words["words"])) == BARE_WORDS
+    assert (refused["status"], refused["error"]["param"]) == (400, "file")
+    assert "deepgram/nova-3" in [one["id"] for one in report["models"]]

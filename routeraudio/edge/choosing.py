@@ -1,0 +1,43 @@
+"""Who serves a request: the provider and model that it names, the key's usual ones, or the operator's."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from routeraudio.audio import catalog as audio_catalog
+from routeraudio.dialects.base import DialectEntry, StreamRequest
+from routeraudio.model.options import Options
+from routeraudio.providers import models
+from routeraudio.routes.routes import Route
+
+
+def chosen(
+    stream_request: StreamRequest, entry: DialectEntry, usual: str | None, routes: Mapping[str, Route]
+) -> tuple[Options, Route]:
+    """The options with the provider's defaults filled in.
+
+    Args:
+        usual: the provider of the key, for requests that name none.
+
+    Raises:
+        ClientFault: a combination that cannot work.
+    """
+    options = stream_request.options
+    if not options.provider:
+        assert entry.default_provider is not None, "a dialect without a default requires the parameter"
+        options = msgspec.structs.replace(options, provider=usual or entry.default_provider)
+    route = routes[options.provider]
+    if stream_request.has_own_model and not models.load(options.provider).find(options.model or ""):
+        options = msgspec.structs.replace(options, model=None)
+    if options.model is None and route.default_model is not None:
+        options = msgspec.structs.replace(options, model=route.default_model)
+    options = entry.fit(options)
+    route.entry.check(options)
+    audio_catalog.check(options.audio, route.entry.audio_format(options))
+    return options, route
+
+
+def model_of(options: Options) -> str:
+    """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
+    known = models.load(options.provider)
+    return known.chosen(options.model, options.language, has_partials=options.partial_results)
