@@ -4,25 +4,23 @@ import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import partial
 from types import TracebackType
 from typing import Final, ParamSpec
 from uuid import uuid4
 
-import msgspec
-import structlog
 import trio
 from quart import Response, request
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
 
 from routeraudio.api import helpers, uploads
+from routeraudio.api.openai_answers import PLACES, answering, fault_of
 from routeraudio.api.pull import Opens
 from routeraudio.api.recording import Recording
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Dialect, StreamRequest
+from routeraudio.dialects.base import Dialect, StreamRequest
 from routeraudio.dialects.choice import Choice
 from routeraudio.dialects.openai import ENTRY, files, messages
 from routeraudio.dialects.openai.request import credential
@@ -31,17 +29,13 @@ from routeraudio.edge.admission import Admission
 from routeraudio.edge.choosing import chosen, model_of
 from routeraudio.edge.forwarded import Network
 from routeraudio.edge.stream_handler import WARNINGS_HEADER
-from routeraudio.gateway import closes
 from routeraudio.model.errors import (
     CloseCode,
-    Fault,
-    InternalFault,
     Overloaded,
     invalid_parameter,
     unauthorized,
 )
 from routeraudio.model.events import Final as FinalText
-from routeraudio.model.exceptions import bug_fields, first
 from routeraudio.model.options import Options
 from routeraudio.policy.access import Principal
 from routeraudio.providers.compatibility import warnings
@@ -55,44 +49,7 @@ from routeraudio.transport.poller import Poller
 
 P = ParamSpec("P")
 
-log = structlog.get_logger(__name__)
-
 DIALECT: Final = "openai_files"
-
-PLACES: Final = ("/as/openai", "/as/openai/<provider>", "/as/openai/<provider>/<model>")
-
-RETRY_S: Final = 5.0
-"""When somebody else's recording may be done."""
-
-
-def answering(handler: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Response]]:
-    """Turn what goes wrong in ``handler`` into a status and the vendor's error object."""
-
-    @wraps(handler)
-    async def answered(*arguments: P.args, **named: P.kwargs) -> Response:
-        try:
-            return await handler(*arguments, **named)
-        except BadRequest as bad:
-            return _answer(messages.bad_request(bad.faults), 400)
-        except HTTPException as refused:
-            sentence = refused.description or refused.name
-            return _error(
-                messages.error(sentence, "invalid_request_error", "invalid_value"), refused.code or 400
-            )
-        except Exception as error:  # noqa: BLE001 - one call never ends another one
-            return refusal(_fault(error))
-
-    return answered
-
-
-def refusal(fault: Fault) -> Response:
-    """A fault as an answer."""
-    answer = _error(
-        messages.details(fault), 500 if isinstance(fault, InternalFault) else closes.status(fault)
-    )
-    if isinstance(fault, Overloaded):
-        answer.headers["retry-after"] = str(math.ceil(fault.retry_after_s or RETRY_S))
-    return answer
 
 
 class TranscriptionApi:
@@ -129,7 +86,7 @@ class TranscriptionApi:
 
     def mount(self, app: QuartTrio) -> None:
         """Add the paths to ``app``."""
-        for place in ("", *PLACES):
+        for place in PLACES:
             app.add_url_rule(
                 f"{place}/v1/audio/transcriptions",
                 endpoint=f"transcriptions{place}",
@@ -319,7 +276,7 @@ class _Told(ResponseBody):
                 await self._transcribe(self._on_final)
                 self._send.send_nowait(files.done(self._transcript()))
             except Exception as error:  # noqa: BLE001 - told like any other; the status has been sent
-                details = messages.details(_fault(error))
+                details = messages.details(fault_of(error))
                 self._send.send_nowait(files.event({"type": "error", "error": details}))
 
     def _on_final(self, final: FinalText) -> None:
@@ -327,27 +284,8 @@ class _Told(ResponseBody):
         self._finals.append(final)
 
 
-def _fault(error: Exception) -> Fault:
-    """What to tell of an exception; a bug is logged, and told by an id."""
-    if isinstance(error, Fault):
-        return error
-    if isinstance(error, ExceptionGroup) and (matching := error.subgroup(Fault)) is not None:
-        return first(matching)
-    request_id = uuid4().hex
-    log.error("request_bug", **bug_fields(error, request_id))
-    return InternalFault(request_id)
-
-
 def _warnings(stream_request: StreamRequest, options: Options) -> dict[str, str]:
     is_replaced = stream_request.has_own_model and stream_request.options.model != options.model
     served = (f"model: {options.provider} serves, with {model_of(options)}",) if is_replaced else ()
     advice = (*warnings(options), *stream_request.advice, *served, *ignored(stream_request.unknown))
     return {WARNINGS_HEADER: "; ".join(advice)} if advice else {}
-
-
-def _error(details: Mapping[str, object], status: int) -> Response:
-    return _answer(msgspec.json.encode({"error": details}), status)
-
-
-def _answer(body: bytes, status: int) -> Response:
-    return Response(body, status, content_type=helpers.JSON)

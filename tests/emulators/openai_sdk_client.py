@@ -3,6 +3,7 @@
     {"port": 1, "key": "k", "session": {…}, "audio": "file of PCM at 24 kHz", "actions": ["audio", "commit", "clear"],
      "until": 1, "query": {"intent": "transcription"}, "model": null, "path": "/v1", "is_beta": false}
 
+With `"secret"`, a body for `client_secrets`, the session is opened with one that is fetched first.
 `path` is the base address's, and `is_beta` whether the client's beta speaks. `until` is how many turns are waited for.
 A process, because the SDK lives on asyncio, and warns about its imports.
 """
@@ -43,6 +44,12 @@ async def act(connection: Any, plan: dict[str, Any], data: bytes) -> None:
 async def talk(plan: dict[str, Any], data: bytes, report: dict[str, Any]) -> None:
     path = plan.get("path", "/v1")
     client = AsyncOpenAI(api_key=plan["key"], websocket_base_url=f"ws://127.0.0.1:{plan['port']}{path}")
+    if "secret" in plan:
+        base_url = f"http://127.0.0.1:{plan['port']}{path}"
+        secret = await AsyncOpenAI(api_key=plan["key"], base_url=base_url).realtime.client_secrets.create(
+            **plan["secret"]
+        )
+        client = client.copy(api_key=secret.value)
     realtime = client.beta.realtime if plan.get("is_beta") else client.realtime
     model = {} if plan["model"] is None else {"model": plan["model"]}
     async with realtime.connect(extra_query=plan["query"], **model) as connection:

@@ -5,6 +5,7 @@ import sys
 import wave
 from collections.abc import AsyncIterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import trio
 
 from routeraudio import daemon
 from routeraudio.audio.transcode import transcoder
-from routeraudio.config.schema import Config, Provider, Server
+from routeraudio.config.schema import Config, Key, Provider, Server
 from routeraudio.emulators.catalog import EMULATORS
 from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import Pool
@@ -140,6 +141,21 @@ async def test_the_beta(address: str, speech: Path) -> None:
     assert kinds[:2] == ["session.created", "transcription_session.updated"]
     assert "conversation.item.created" in kinds
     assert "conversation.item.added" not in kinds
+
+
+async def test_a_secret(pool: Pool, speech: Path) -> None:
+    """`client.realtime.client_secrets`: it opens one session, with the options that it was made with."""
+    keys = (Key(id="one", hash="sha256:" + sha256(b"router_test").hexdigest()),)
+    config = Config(
+        server=Server(bind=("127.0.0.1:0",)), providers={"local": Provider(spawn=True)}, keys=keys
+    )
+    async with trio.open_nursery() as nursery:
+        (address,) = await nursery.start(daemon.serve, config)
+        secret = {"session": wanted("local", SERVER_VAD)}
+        report = await run(address, None, speech, ["audio"], key="router_test", secret=secret)
+        nursery.cancel_scope.cancel()
+    assert text_of(report) == BARE_WORDS
+    assert report["messages"][0]["session"]["audio"]["input"]["transcription"]["model"] == "local"
 
 
 async def test_options_that_never_come(address: str, speech: Path) -> None:

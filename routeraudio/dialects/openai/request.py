@@ -8,6 +8,7 @@ import msgspec
 from routeraudio.dialects import credentials
 from routeraudio.dialects.base import BadRequest, Request, StreamRequest
 from routeraudio.dialects.choice import Choice, chosen, unknown_provider
+from routeraudio.dialects.openai import secrets
 from routeraudio.dialects.openai.settings import SILENCE_MS, SILENCE_MS_MAX, Settings, merged
 from routeraudio.dialects.parameters import LANGUAGE, MODEL, Given, choice, matching, query_pairs
 from routeraudio.model.options import Options
@@ -16,9 +17,6 @@ from routeraudio.providers import models
 SUBPROTOCOL: Final = "realtime"
 
 KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
-
-EPHEMERAL: Final = "ek_"
-"""Before tokens of ours: browsers' clients take nothing else without being told that it is dangerous."""
 
 DETECTION: Final = "auto"
 
@@ -51,16 +49,22 @@ def parse(request: Request) -> StreamRequest:
     assert found is not None, "the catalogue brings nothing else"
     given = Given(query_pairs(request.query))
     given.take("intent", choice(("transcription",)), default=None)
-    settings = Settings(
-        model=given.take("model", matching(MODEL, "a model name, PROVIDER or PROVIDER/MODEL"), default=None),
-        language=given.take("language", matching(LANGUAGE, "a language code like en or pt-BR"), default=None),
+    offered = [name.strip() for name in request.headers.get("sec-websocket-protocol", "").split(",")]
+    key, token = _key_and_token(request, offered)
+    settings = Settings() if token is None else secrets.unpacked(token)
+    settings = msgspec.structs.replace(
+        settings,
+        model=given.take(
+            "model", matching(MODEL, "a model name, PROVIDER or PROVIDER/MODEL"), default=settings.model
+        ),
+        language=given.take(
+            "language", matching(LANGUAGE, "a language code like en or pt-BR"), default=settings.language
+        ),
     )
     faults = [*unknown_provider(found["provider"]), *given.faults]
     if faults:
         raise BadRequest(faults)
-    offered = [name.strip() for name in request.headers.get("sec-websocket-protocol", "").split(",")]
     beta = "realtime=v1" in request.headers.get("openai-beta", "") or "openai-beta.realtime-v1" in offered
-    key, token = _key_and_token(request, offered)
     more = More(settings=settings, place=Choice(found["provider"] or "", found["model"]), is_beta=beta)
     wish = StreamRequest(
         _options(Choice(), settings),
@@ -102,7 +106,7 @@ def fit(options: Options) -> Options:
 
 def credential(shown: str | None) -> tuple[str | None, str | None]:
     """The key or the token that was shown: tokens come with or without `ek_`."""
-    return credentials.key_and_token(shown and shown.removeprefix(EPHEMERAL))
+    return credentials.key_and_token(shown and shown.removeprefix(secrets.PREFIX))
 
 
 def _settled(wish: StreamRequest, more: More) -> StreamRequest:
