@@ -124,6 +124,8 @@ class NativeProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """Subprotocols that mean something to the vendor beside carrying keys."""
     model_parameter: str | None = None
     """The query parameter that names the model; None: clients name it in a message."""
+    query: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda pieces: pieces
+    """The query's parts as the vendor takes them, from those that its clients send to other hosts than its own."""
     check: Callable[[Handshake], str | None] = lambda _: None
     """What our credential must not be used for, as a sentence for the client."""
     meter: Callable[[Handshake], AudioCounter]

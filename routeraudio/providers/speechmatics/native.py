@@ -46,7 +46,9 @@ def _rate(audio_format: object) -> int:
 
 NATIVE: Final = NativeProtocol(
     default_path="/v2",
-    paths=re.compile(r"/v2/?|/v2/(?!agent\b)[A-Za-z_-]{2,16}"),  # the old SDK appends the language
+    paths=re.compile(
+        r"/v2/?|/v2/[A-Za-z_-]{2,16}"
+    ),  # the old SDK appends the language, that of Agent STT `agent`
     key_header="authorization",
     key_scheme="Bearer ",
     headers=USER_AGENT | {"x-request-id"},
