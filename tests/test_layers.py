@@ -37,6 +37,7 @@ FLOORS: Final = {
     "workers.heartbeat": 7,
     "gateway.handler": 7,
     "api": 7,
+    "wyoming": 7,
     "edge.connection": 8,
     "persistence": 8,
     "workers.supervisor": 9,

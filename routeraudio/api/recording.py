@@ -1,18 +1,17 @@
 """One recording's way: the confined decoder, a session in which it is the client, its text."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
-from routeraudio.dialects.base import Command, Control, Dialect, DialectEvent
-from routeraudio.model.errors import CloseCode, Fault, invalid_parameter
-from routeraudio.model.events import Event
+from routeraudio.dialects.base import Control, Dialect
+from routeraudio.model.errors import Fault, invalid_parameter
 from routeraudio.model.events import Final as FinalText
-from routeraudio.model.message import Message
 from routeraudio.pull.client import Feed
 from routeraudio.pull.decoder import Decoder, decoding
 from routeraudio.pull.faults import SourceFault
+from routeraudio.pull.gathering import Gathering
 from routeraudio.pull.wire import Job, upload_url
 from routeraudio.session.streams import MessageStream
 
@@ -27,34 +26,6 @@ FIRST_AUDIO_S: Final = 30.0
 
 Converse = Callable[[MessageStream, Dialect], Awaitable[None]]
 """Runs the session of a client."""
-
-
-class Gathering:
-    """The `Dialect` of a client that waits for the whole text."""
-
-    def __init__(self, on_final: Callable[[FinalText], None]) -> None:
-        self.fault: Fault | None = None
-        """What ended the session, if something did."""
-        self._on_final = on_final
-
-    def received(self, message: Message) -> Sequence[Command]:
-        """See `Dialect`."""
-        return (message,) if isinstance(message, bytes) else (Control(message),)
-
-    def event(self, event: Event | DialectEvent) -> Sequence[Message]:
-        """See `Dialect`."""
-        if isinstance(event, FinalText) and event.text:
-            self._on_final(event)
-        return ()
-
-    def error(self, fault: Fault) -> Sequence[Message]:
-        """See `Dialect`."""
-        self.fault = fault
-        return ()
-
-    def close_code(self, fault: Fault) -> CloseCode:
-        """See `Dialect`."""
-        return fault.close_code
 
 
 class Recording:

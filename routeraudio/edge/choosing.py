@@ -1,18 +1,29 @@
 """Who serves a request: the provider and model that it names, the key's usual ones, or the operator's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from routeraudio.audio import catalog as audio_catalog
-from routeraudio.dialects.base import DialectEntry, StreamRequest
+from routeraudio.dialects.base import StreamRequest
 from routeraudio.model.options import Options
 from routeraudio.providers import models
 from routeraudio.routes.routes import Route
 
 
+class Chooses(Protocol):
+    """What a protocol says of it: `dialects.base.DialectEntry`."""
+
+    @property
+    def default_provider(self) -> str | None: ...
+
+    @property
+    def fit(self) -> Callable[[Options], Options]: ...
+
+
 def chosen(
-    stream_request: StreamRequest, entry: DialectEntry, usual: str | None, routes: Mapping[str, Route]
+    stream_request: StreamRequest, entry: Chooses, usual: str | None, routes: Mapping[str, Route]
 ) -> tuple[Options, Route]:
     """The options with the provider's defaults filled in.
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Access, Config, Key, Log, Provider, Pull, Server, Store
+from routeraudio.config.schema import Access, Config, Key, Log, Provider, Pull, Server, Store, Wyoming
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
 from tests.config.expected import ENVIRON, expected
@@ -26,6 +26,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "log": Log,
     "keys": Key,
+    "wyoming": Wyoming,
 }
 
 

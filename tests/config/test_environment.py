@@ -55,7 +55,10 @@ REFUSED = {
         f"providers.nobody: unknown provider; allowed here: {', '.join(sorted(PROVIDERS))}"
     ),
     ("KEYS", "router_x"): "keys: expected tables, got the text 'router_x'",
-    ("", "x"): ": unknown key; allowed here: access, keys, limits, log, providers, pull, server, store",
+    (
+        "",
+        "x",
+    ): ": unknown key; allowed here: access, keys, limits, log, providers, pull, server, store, wyoming",
 }
 
 

@@ -11,8 +11,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 
 from routeraudio.dialects.base import BadRequest, StreamRequest
-from routeraudio.dialects.choice import Choice, chosen, unknown_provider
-from routeraudio.dialects.openai.request import DETECTION
+from routeraudio.dialects.choice import DETECTION, Choice, chosen, unknown_provider
 from routeraudio.dialects.parameters import LANGUAGE, MODEL, Given, boolean, choice, matching
 from routeraudio.dialects.words import words_of
 from routeraudio.model.audio import PCM_16K_MONO

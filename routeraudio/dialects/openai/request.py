@@ -7,18 +7,22 @@ import msgspec
 
 from routeraudio.dialects import credentials
 from routeraudio.dialects.base import BadRequest, Request, StreamRequest
-from routeraudio.dialects.choice import Choice, chosen, unknown_provider
+from routeraudio.dialects.choice import (
+    DETECTION,
+    Choice,
+    chosen,
+    detected_or_english,
+    serving,
+    unknown_provider,
+)
 from routeraudio.dialects.openai import secrets
 from routeraudio.dialects.openai.settings import SILENCE_MS, SILENCE_MS_MAX, Settings, merged
 from routeraudio.dialects.parameters import LANGUAGE, MODEL, Given, choice, matching, query_pairs
 from routeraudio.model.options import Options
-from routeraudio.providers import models
 
 SUBPROTOCOL: Final = "realtime"
 
 KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
-
-DETECTION: Final = "auto"
 
 _PATH: Final = re.compile(r"(?:/as/openai(?:/(?P<provider>[a-z]+)(?:/(?P<model>[^/]+))?)?)?/v1/realtime")
 
@@ -92,14 +96,9 @@ def fit(options: Options) -> Options:
     """The options for the provider and model that serve: where nobody detects languages, English is meant, and where
     nobody gives finals on demand, silence makes them.
     """
-    known = models.load(options.provider)
-    name = known.chosen(options.model, options.language, has_partials=options.partial_results)
-    model = known.find(name)
-    if model is None:
-        return options  # the operator's own: it knows better than we do
-    if options.language == DETECTION and model.support.language_auto not in ("native", "emulated"):
-        options = msgspec.structs.replace(options, language="en")
-    if options.endpointing_ms == SILENCE_MS_MAX and model.support.finalize == "ignored":
+    options = detected_or_english(options)
+    model = serving(options)
+    if model and options.endpointing_ms == SILENCE_MS_MAX and model.support.finalize == "ignored":
         options = msgspec.structs.replace(options, endpointing_ms=SILENCE_MS)
     return options
 
