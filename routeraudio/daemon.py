@@ -28,6 +28,7 @@ from routeraudio.config.schema import Config, Pull, Server, Store, Wyoming
 from routeraudio.edge.admission import Admission
 from routeraudio.edge.connection import ConnectionHandler
 from routeraudio.edge.listeners import bound, inherited, names, open_listeners
+from routeraudio.edge.sessions import Sessions
 from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.engine.spawned import publish, served, spawned, status
 from routeraudio.gateway.handler import GatewayHandler
@@ -117,7 +118,7 @@ class Daemon:
             trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
         )
 
-        self._transcriptions = TranscriptionApi(
+        self._sessions = Sessions(
             self._persistence.access,
             self._persistence.ledger,
             self._admission,
@@ -125,24 +126,13 @@ class Daemon:
             routes=lambda: self._streaming.routes,
             poller=poller,
             watched=self._metrics.session,
-            trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
         )
-
-        self._wyoming = [
-            WyomingServer(
-                listener,
-                self._persistence.access,
-                self._persistence.ledger,
-                self._admission,
-                config=lambda: self._streaming.config,
-                routes=lambda: self._streaming.routes,
-                poller=poller,
-                watched=self._metrics.session,
-            )
-            for listener in config.wyoming
-            if place.number
-            == 1  # of several processes the first: these listeners are for a house, not for a crowd
-        ]
+        self._transcriptions = TranscriptionApi(
+            self._sessions, [ip_network(text) for text in config.server.trusted_proxies]
+        )
+        # Of several processes the first: these listeners are for a house, not for a crowd.
+        listeners = config.wyoming if place.number == 1 else ()
+        self._wyoming = [WyomingServer(listener, self._sessions) for listener in listeners]
 
     async def run(self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled. Started with the bound addresses, once everything is ready.
@@ -208,9 +198,7 @@ class Daemon:
         self._streaming.finish_all()
         self._gateway.finish_all()
         self._tasks.finish_all()
-        self._transcriptions.finish_all()
-        for server_ in self._wyoming:
-            server_.finish_all()
+        self._sessions.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
         with trio.move_on_after(POST_S):

@@ -1,11 +1,12 @@
 """One recording's way: the confined decoder, a session in which it is the client, its text."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
-from routeraudio.dialects.base import Control, Dialect
+from routeraudio.dialects.base import Control
+from routeraudio.edge.sessions import Converse
 from routeraudio.model.errors import Fault, invalid_parameter
 from routeraudio.model.events import Final as FinalText
 from routeraudio.pull.client import Feed
@@ -13,7 +14,6 @@ from routeraudio.pull.decoder import Decoder, decoding
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.gathering import Gathering
 from routeraudio.pull.wire import Job, upload_url
-from routeraudio.session.streams import MessageStream
 
 CPU_S: Final = 300
 """For decoding one recording: a day of MP3 takes a minute."""
@@ -23,9 +23,6 @@ WAIT_S: Final = 10.0
 
 FIRST_AUDIO_S: Final = 30.0
 """From the decoder's start to its first audio: starting it takes half a second, on a machine that is busy some."""
-
-Converse = Callable[[MessageStream, Dialect], Awaitable[None]]
-"""Runs the session of a client."""
 
 
 class Recording:

@@ -2,12 +2,11 @@
 
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Final, ParamSpec
-from uuid import uuid4
 
 import trio
 from quart import Response, request
@@ -16,21 +15,18 @@ from quart_trio import QuartTrio
 
 from routeraudio.api import helpers, uploads
 from routeraudio.api.openai_answers import PLACES, answering, fault_of
-from routeraudio.api.pull import Opens
 from routeraudio.api.recording import Recording
-from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
-from routeraudio.config.schema import Config
-from routeraudio.dialects.base import Dialect, StreamRequest
+from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, PresentedKeys
+from routeraudio.dialects.base import StreamRequest
 from routeraudio.dialects.choice import Choice
 from routeraudio.dialects.openai import ENTRY, files, messages
 from routeraudio.dialects.openai.request import credential
 from routeraudio.dialects.parameters import ignored
-from routeraudio.edge.admission import Admission
 from routeraudio.edge.choosing import chosen, model_of
 from routeraudio.edge.forwarded import Network
+from routeraudio.edge.sessions import Sessions
 from routeraudio.edge.stream_handler import WARNINGS_HEADER
 from routeraudio.model.errors import (
-    CloseCode,
     Overloaded,
     invalid_parameter,
     unauthorized,
@@ -40,12 +36,6 @@ from routeraudio.model.options import Options
 from routeraudio.policy.access import Principal
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.routes import Route
-from routeraudio.session.credit import Credit
-from routeraudio.session.frame import Running
-from routeraudio.session.observer import Observer
-from routeraudio.session.pipeline import Plan, Session
-from routeraudio.session.streams import MessageStream
-from routeraudio.transport.poller import Poller
 
 P = ParamSpec("P")
 
@@ -53,36 +43,13 @@ DIALECT: Final = "openai_files"
 
 
 class TranscriptionApi:
-    """The call.
+    """The call."""
 
-    Args:
-        config: the configuration in force, which a reload replaces.
-        routes: the providers in force.
-        watched: makes a session's metrics, from provider and dialect.
-    """
-
-    def __init__(
-        self,
-        access: Authenticator,
-        ledger: Opens,
-        admission: Admission,
-        *,
-        config: Callable[[], Config],
-        routes: Callable[[], Mapping[str, Route]],
-        poller: Poller,
-        watched: Callable[[str, str], Observer],
-        trusted_proxies: Sequence[Network] = (),
-    ) -> None:
-        self._access = access
-        self._ledger = ledger
-        self._admission = admission
-        self._config = config
-        self._routes = routes
-        self._poller = poller
-        self._watched = watched
+    def __init__(self, sessions: Sessions, trusted_proxies: Sequence[Network] = ()) -> None:
+        self._sessions = sessions
+        self._access = sessions.access
         self._trusted_proxies = tuple(trusted_proxies)
         self._files = 0
-        self._running = Running()
 
     def mount(self, app: QuartTrio) -> None:
         """Add the paths to ``app``."""
@@ -94,12 +61,6 @@ class TranscriptionApi:
                 methods=["POST"],
             )
 
-    def finish_all(self) -> None:
-        """End every recording's session with what has been heard: the daemon is stopping."""
-        self._running.finish_all(
-            Overloaded("the daemon is stopping; send it again", close_code=CloseCode.RESTART)
-        )
-
     async def _transcribe(self, provider: str = "", model: str | None = None) -> Response:
         shown = self._shown()
         await self._check_key(shown)
@@ -109,21 +70,9 @@ class TranscriptionApi:
         place = Choice(provider, model)
         stream_request, wanted = files.read(fields, place, shown.key, shown.token)
         usual = None if stream_request.options.provider else await self._usual(shown)
-        options, route = chosen(stream_request, ENTRY, usual, self._routes())
+        options, route = chosen(stream_request, ENTRY, usual, self._sessions.routes())
         principal = await self._principal(shown, options, route)
-        held.enter_context(self._admission.session(principal.terms.priority))
-        request_id = uuid4().hex
-        credit = await held.enter_async_context(
-            self._ledger.stream(
-                session_id=request_id,
-                principal=principal,
-                dialect=DIALECT,
-                provider=options.provider,
-                model=model_of(options),
-                price_per_hour_usd=route.price_per_hour(principal, model_of(options), is_gateway=False),
-            )
-        )
-        converse = partial(self._converse, request_id, principal, options, route, credit)
+        converse = await self._sessions.open(held, DIALECT, principal, options, route)
         finals: list[FinalText] = []
 
         def transcript() -> files.Transcript:
@@ -175,7 +124,7 @@ class TranscriptionApi:
         Raises:
             Overloaded: there is none.
         """
-        if self._files >= self._config().limits.files_max:
+        if self._files >= self._sessions.config().limits.files_max:
             raise Overloaded("as many recordings are being transcribed as may be; try again later")
         self._files += 1
         try:
@@ -208,34 +157,7 @@ class TranscriptionApi:
         # The framework closes its files when the handler is done; what is streamed is still being heard then.
         descriptor = os.dup(file.stream.fileno())
         uploads.hold().callback(os.close, descriptor)
-        return Recording(descriptor, self._config().pull.decoder_bytes), fields
-
-    async def _converse(
-        self,
-        request_id: str,
-        principal: Principal,
-        options: Options,
-        route: Route,
-        credit: Credit,
-        client: MessageStream,
-        dialect: Dialect,
-    ) -> None:
-        limits = self._config().limits
-        another = partial(route.adapter, options, principal.credential)
-        plan = Plan(
-            request_id=request_id,
-            key_id=principal.key_id,
-            title=route.entry.title,
-            options=options,
-            adapter=another(),
-            another=another,
-            session_s=route.session_s,
-            pace=route.entry.pace,
-            dialect=dialect,
-            credit=credit,
-            observer=self._watched(options.provider, DIALECT),
-        )
-        await self._running.run(Session(plan, client, route.dialler(limits, self._poller), limits))
+        return Recording(descriptor, self._sessions.config().pull.decoder_bytes), fields
 
 
 class _Told(ResponseBody):

@@ -6,9 +6,8 @@ client → describe                       ← info
          ping                           ← pong
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from ipaddress import ip_network
 from typing import Any, Final
 from uuid import uuid4
@@ -17,14 +16,15 @@ import msgspec
 import structlog
 import trio
 
-from routeraudio.auth.authenticator import Authenticator, PresentedKeys
-from routeraudio.config.schema import Config, Wyoming
+from routeraudio.auth.authenticator import PresentedKeys
+from routeraudio.config.schema import Wyoming
 from routeraudio.dialects.base import Control, StreamRequest
 from routeraudio.dialects.choice import DETECTION
-from routeraudio.edge.admission import Admission, Ticket
+from routeraudio.edge.admission import Ticket
 from routeraudio.edge.choosing import chosen, model_of
 from routeraudio.edge.forwarded import is_trusted
-from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded, timed_out
+from routeraudio.edge.sessions import Sessions
+from routeraudio.model.errors import ClientFault, Fault, timed_out
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.exceptions import bug_fields, first
 from routeraudio.model.options import Options
@@ -32,13 +32,7 @@ from routeraudio.policy.access import Principal
 from routeraudio.pull.client import Feed
 from routeraudio.pull.gathering import Gathering
 from routeraudio.routes.routes import Route
-from routeraudio.session.credit import Credit
-from routeraudio.session.frame import Running
-from routeraudio.session.observer import Observer
-from routeraudio.session.pipeline import Plan, Session
-from routeraudio.store.ledger.service import Ledger
 from routeraudio.transport.bytestream import ByteStream, detach
-from routeraudio.transport.poller import Poller
 from routeraudio.wyoming.events import Event, Malformed, Reader, written
 from routeraudio.wyoming.utterance import Choosing, info, wanted
 
@@ -78,47 +72,18 @@ class Peer:
 
 
 class WyomingServer:
-    """One listener's connections.
+    """One listener's connections."""
 
-    Args:
-        config: the configuration in force, which a reload replaces.
-        routes: the providers in force.
-        watched: makes a session's metrics, from provider and dialect.
-    """
-
-    def __init__(
-        self,
-        listener: Wyoming,
-        access: Authenticator,
-        ledger: Ledger,
-        admission: Admission,
-        *,
-        config: Callable[[], Config],
-        routes: Callable[[], Mapping[str, Route]],
-        poller: Poller,
-        watched: Callable[[str, str], Observer],
-    ) -> None:
+    def __init__(self, listener: Wyoming, sessions: Sessions) -> None:
         self._listener = listener
         self._networks = tuple(ip_network(text) for text in listener.allow_networks)
-        self._access = access
-        self._ledger = ledger
-        self._admission = admission
-        self._config = config
-        self._routes = routes
-        self._poller = poller
-        self._watched = watched
-        self._running = Running()
+        self._sessions = sessions
+        self._admission = sessions.admission
 
     @property
     def bind(self) -> str:
         """Where it listens."""
         return self._listener.bind
-
-    def finish_all(self) -> None:
-        """End every utterance with what has been heard: the daemon is stopping."""
-        self._running.finish_all(
-            Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
-        )
 
     async def handle(self, accepted: trio.SocketStream) -> None:
         """Serve one connection to its end. Raises nothing but cancellation."""
@@ -182,22 +147,10 @@ class WyomingServer:
         gathering = Gathering(finals.append)
         feed = Feed()
         async with AsyncExitStack() as held:
-            held.enter_context(self._admission.session(principal.terms.priority))
-            request_id = uuid4().hex
-            credit = await held.enter_async_context(
-                self._ledger.stream(
-                    session_id=request_id,
-                    principal=principal,
-                    dialect=DIALECT,
-                    provider=options.provider,
-                    model=model_of(options),
-                    price_per_hour_usd=route.price_per_hour(principal, model_of(options), is_gateway=False),
-                )
-            )
-            session = self._session(request_id, principal, options, route, credit, feed, gathering)
+            converse = await self._sessions.open(held, DIALECT, principal, options, route)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear, peer, event, feed)
-                await self._running.run(session)
+                await converse(feed, gathering)
                 nursery.cancel_scope.cancel()
         if gathering.fault is not None:
             raise gathering.fault
@@ -216,7 +169,7 @@ class WyomingServer:
 
     async def _chosen(self, stream_request: StreamRequest) -> tuple[Options, Route, Principal]:
         """Who serves it, in a language that the provider has; another one than asked for is better than none."""
-        routes = self._routes()
+        routes = self._sessions.routes()
         try:
             options, route = chosen(stream_request, Choosing(), None, routes)
         except ClientFault as fault:
@@ -227,34 +180,7 @@ class WyomingServer:
             stream_request = msgspec.structs.replace(stream_request, options=anyhow)
             options, route = chosen(stream_request, Choosing(), None, routes)
             log.debug("language_replaced", language=options.language)
-        principal = await self._access.principal(
+        principal = await self._sessions.access.principal(
             PresentedKeys(stream_request.key), entry=route.entry, stored=route.stored, model=model_of(options)
         )
         return options, route, principal
-
-    def _session(
-        self,
-        request_id: str,
-        principal: Principal,
-        options: Options,
-        route: Route,
-        credit: Credit,
-        feed: Feed,
-        gathering: Gathering,
-    ) -> Session:
-        limits = self._config().limits
-        another = partial(route.adapter, options, principal.credential)
-        plan = Plan(
-            request_id=request_id,
-            key_id=principal.key_id,
-            title=route.entry.title,
-            options=options,
-            adapter=another(),
-            another=another,
-            session_s=route.session_s,
-            pace=route.entry.pace,
-            dialect=gathering,
-            credit=credit,
-            observer=self._watched(options.provider, DIALECT),
-        )
-        return Session(plan, feed, route.dialler(limits, self._poller), limits)
