@@ -157,12 +157,19 @@ class StreamHandler:
         self, handshake: "Handshake", body: Callable[[StreamRequest, Fault], bytes]
     ) -> tuple[int, bytes] | None:
         """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
+        has_overture = handshake.entry.overture is not None
         try:
-            await self._principal(handshake)
+            principal = await self._principal(handshake)
+            if has_overture:
+                with self._admission.session(principal.terms.priority):
+                    pass  # who is greeted takes himself for served
         except ClientFault as fault:
-            if handshake.entry.overture is not None and fault.code == "forbidden":
+            if has_overture and fault.code == "forbidden":
                 return None  # the first message may ask for what this key may have
             return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
+        except Overloaded as full:
+            if has_overture:
+                return 503, body(handshake.stream_request, full)
         except Fault:
             pass  # no fault of the client's, and told behind the upgrade like any other
         return None

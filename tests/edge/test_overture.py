@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from routeraudio.config.schema import Key
+from routeraudio.config.schema import Access, Key
 from routeraudio.edge.overture import MORE_S
 from routeraudio.policy.limits import Limits
 from tests.edge.fakes import KEY, FakeDeepgram, ask, client, config, daemon_on, upgrade
@@ -114,3 +114,27 @@ async def test_a_bad_key_is_refused_before_the_greeting(
         answer = await ask(port, upgrade(f"{TARGET}&model=deepgram", *headers))
     assert answer.status == 401
     assert answer.json["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_full_daemon_refuses_before_the_greeting(autojump_clock: MockClock) -> None:
+    """Who is greeted takes himself for served."""
+    deepgram = FakeDeepgram()
+    async with deepgram.serving() as url, daemon_on(config(deepgram=url, max_sessions=1)) as port:
+        async with client(port, TARGET, BEARER) as caller:
+            await caller.send(update(**DEEPGRAM))
+            await deepgram.until(1)
+            answer = await ask(port, upgrade(TARGET, f"authorization: Bearer {KEY}"))
+            assert (answer.status, answer.json["error"]["code"]) == (503, "rate_limit_exceeded")
+        await deepgram.until(0)
+
+
+async def test_a_key_that_may_not_use_the_usual_provider(autojump_clock: MockClock) -> None:
+    """Is greeted: the first message may ask for another one. What it may not is told then."""
+    configuration = config(access=Access(own_provider_keys=False))
+    async with daemon_on(configuration) as port:
+        for message in (update(**DEEPGRAM), update(transcription={"model": "soniox"})):
+            async with client(port, TARGET, BEARER) as caller:
+                await caller.receive()
+                await caller.send(message)
+                (error,), code = await caller.rest()
+            assert (error["error"]["code"], code) == ("forbidden", 1008)
