@@ -27,6 +27,7 @@ from routeraudio.edge.forwarded import Network
 from routeraudio.edge.sessions import Sessions
 from routeraudio.edge.stream_handler import WARNINGS_HEADER
 from routeraudio.model.errors import (
+    ClientFault,
     Overloaded,
     invalid_parameter,
     unauthorized,
@@ -102,20 +103,27 @@ class TranscriptionApi:
         """
         holder, own_key = await self._access.who(shown, helpers.caller(self._trusted_proxies))
         if holder is None and own_key is None and not await self._access.is_open():
-            raise unauthorized("no key; send one as Authorization: Bearer KEY")
+            raise unauthorized(messages.NO_KEY)
 
     async def _usual(self, shown: PresentedKeys) -> str | None:
         return (await self._access.terms(shown, helpers.caller(self._trusted_proxies))).default_provider
 
     async def _principal(self, shown: PresentedKeys, options: Options, route: Route) -> Principal:
-        return await self._access.principal(
-            shown,
-            entry=route.entry,
-            stored=route.stored,
-            model=model_of(options),
-            origin=request.headers.get("origin"),
-            address=helpers.caller(self._trusted_proxies),
-        )
+        try:
+            return await self._access.principal(
+                shown,
+                entry=route.entry,
+                stored=route.stored,
+                model=model_of(options),
+                origin=request.headers.get("origin"),
+                address=helpers.caller(self._trusted_proxies),
+            )
+        except ClientFault as fault:
+            if fault.code == "unauthorized" and shown.key is None and shown.token is None:
+                raise unauthorized(
+                    messages.NO_KEY
+                ) from None  # the usual sentence names headers of another protocol
+            raise
 
     @contextmanager
     def _place(self) -> Iterator[None]:

@@ -191,6 +191,14 @@ async def test_a_bad_key_is_refused_before_the_file_is_read() -> None:
             assert b'"invalid_api_key"' in data
 
 
+async def test_a_provider_that_needs_a_key() -> None:
+    """Is not asked without one; the sentence names the header of this protocol's clients."""
+    async with calling() as client:
+        answer = await send(client, headers={})
+    assert (answer.status_code, error(answer)["code"]) == (401, "invalid_api_key")
+    assert "Bearer" in error(answer)["message"]
+
+
 async def test_a_provider_that_is_not_there() -> None:
     """Is nobody's fault here; a client may try again."""
     async with daemon_on(config()) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -143,6 +143,35 @@ async def test_the_beta(address: str, speech: Path) -> None:
     assert "conversation.item.added" not in kinds
 
 
+@pytest.mark.parametrize(
+    ("turn_detection", "actions"),
+    [(SERVER_VAD, ["audio"]), (None, ["audio", "commit"])],
+    ids=["server_vad", "commits"],
+)
+async def test_as_the_vendor_does(turn_detection: Any, actions: list[str], pool: Pool, speech: Path) -> None:
+    """The same client at the vendor's emulator and, through the daemon, in front of it: the same messages and words."""
+    session = wanted("gpt-4o-transcribe", turn_detection)
+    reports = []
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(partial(EMULATORS["openai"], hear=EngineHear(pool)))
+        config = Config(
+            server=Server(bind=("127.0.0.1:0",)),
+            providers={"openai": Provider(url=f"ws://127.0.0.1:{port}")},
+        )
+        addresses = await nursery.start(daemon.serve, config)
+        for address, path in ((f"127.0.0.1:{port}", "/v1"), (addresses[0], "/as/openai/v1")):
+            reports.append(await run(address, session, speech, actions, path=path))
+        nursery.cancel_scope.cancel()
+    assert [text_of(report) for report in reports] == [BARE_WORDS] * 2
+    assert sequence(reports[1]) == sequence(reports[0])
+
+
+def sequence(report: Any) -> list[str]:
+    """Kinds of messages; how a text is cut into deltas is nobody's business."""
+    kinds = [one["type"] for one in report["messages"]]
+    return [kind for kind in kinds if not kind.endswith(".delta")]
+
+
 async def test_a_secret(pool: Pool, speech: Path) -> None:
     """`client.realtime.client_secrets`: it opens one session, with the options that it was made with."""
     keys = (Key(id="one", hash="sha256:" + sha256(b"router_test").hexdigest()),)

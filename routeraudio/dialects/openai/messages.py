@@ -15,6 +15,9 @@ UPDATES: Final = ("session.update", "transcription_session.update")
 TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
 
 
+NO_KEY: Final = "no key; send one as Authorization: Bearer KEY"
+
+
 class Said(msgspec.Struct):
     """A client's message."""
 
@@ -117,6 +120,5 @@ def refusal(wish: StreamRequest, fault_: Fault) -> bytes:
     """The body of an HTTP 401 or 403."""
     if fault_.code == "unauthorized" and wish.key is None and wish.token is None:
         # Our usual sentence names the header of another protocol.
-        sentence = "no key; send one as Authorization: Bearer KEY"
-        return _encode({"error": error(sentence, "invalid_request_error", "invalid_api_key")})
+        return _encode({"error": error(NO_KEY, "invalid_request_error", "invalid_api_key")})
     return _encode({"error": details(fault_)})
