@@ -163,6 +163,7 @@ class StreamHandler:
             if has_overture:
                 with self._admission.session(principal.terms.priority):
                     pass  # who is greeted takes himself for served
+                handshake.ticket.authenticated()  # clients may keep connections ready
         except ClientFault as fault:
             if has_overture and fault.code == "forbidden":
                 return None  # the first message may ask for what this key may have

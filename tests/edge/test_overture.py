@@ -138,3 +138,14 @@ async def test_a_key_that_may_not_use_the_usual_provider(autojump_clock: MockClo
                 await caller.send(message)
                 (error,), code = await caller.rest()
             assert (error["error"]["code"], code) == ("forbidden", 1008)
+
+
+async def test_connections_that_are_kept_ready(autojump_clock: MockClock) -> None:
+    """Have shown their key: they are not counted among strangers'. LiveKit opens them ahead."""
+    async with (
+        daemon_on(config(limits={"connections_per_address_max": 1})) as port,
+        client(port, TARGET, BEARER) as one,
+        client(port, TARGET, BEARER) as other,
+    ):
+        for caller in (one, other):
+            assert (await caller.receive())["type"] == "session.created"
