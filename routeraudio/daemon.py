@@ -21,12 +21,14 @@ from routeraudio.api import health
 from routeraudio.api.app import create_app
 from routeraudio.api.hypercorn import HypercornServer
 from routeraudio.api.pull import PullApi
+from routeraudio.api.transcriptions import TranscriptionApi
 from routeraudio.config import running
 from routeraudio.config.loading import load
-from routeraudio.config.schema import Config, Pull, Server, Store
+from routeraudio.config.schema import Config, Pull, Server, Store, Wyoming
 from routeraudio.edge.admission import Admission
 from routeraudio.edge.connection import ConnectionHandler
-from routeraudio.edge.listeners import inherited, names, open_listeners
+from routeraudio.edge.listeners import bound, inherited, names, open_listeners
+from routeraudio.edge.sessions import Sessions
 from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.engine.spawned import publish, served, spawned, status
 from routeraudio.gateway.handler import GatewayHandler
@@ -47,6 +49,7 @@ from routeraudio.workers.fair_listener import FairListener
 from routeraudio.workers.heartbeat import Heartbeat
 from routeraudio.workers.load import Load, Memory
 from routeraudio.workers.shared_state import SharedState
+from routeraudio.wyoming.server import WyomingServer
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +124,22 @@ class Daemon:
             trusted_proxies=[ip_network(text) for text in config.server.trusted_proxies],
         )
 
+        self._sessions = Sessions(
+            self._persistence.access,
+            self._persistence.ledger,
+            self._admission,
+            config=lambda: self._streaming.config,
+            routes=lambda: self._streaming.routes,
+            poller=poller,
+            watched=self._metrics.session,
+        )
+        self._transcriptions = TranscriptionApi(
+            self._sessions, [ip_network(text) for text in config.server.trusted_proxies]
+        )
+        # Of several processes the first: these listeners are for a house, not for a crowd.
+        listeners = config.wyoming if place.number == 1 else ()
+        self._wyoming = [WyomingServer(listener, self._sessions) for listener in listeners]
+
     async def run(self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled. Started with the bound addresses, once everything is ready.
 
@@ -137,7 +156,15 @@ class Daemon:
         connections = ConnectionHandler(
             self._streaming,
             HypercornServer(
-                create_app([self._mount_vitals, *self._persistence.mounts, self._pulls.mount])
+                create_app(
+                    [
+                        self._mount_vitals,
+                        *self._persistence.mounts,
+                        self._pulls.mount,
+                        self._transcriptions.mount,
+                    ],
+                    file_bytes=lambda: self._streaming.config.limits.file_bytes,
+                )
             ).serve,
             self._admission,
             gateway=self._gateway,
@@ -158,7 +185,12 @@ class Daemon:
                 else [*listeners]
             )
             nursery.start_soon(partial(trio.serve_listeners, connections.handle, accepting))
-            task_status.started(names(listeners))
+            speaking: list[trio.SocketListener] = []
+            for server_ in self._wyoming:
+                its = await bound([server_.bind], "wyoming.bind")
+                nursery.start_soon(partial(trio.serve_listeners, server_.handle, its))
+                speaking += its
+            task_status.started([*names(listeners), *names(speaking)])
 
     async def drain(self) -> None:
         """Stop taking sessions, let running ones end by themselves, then ask the rest for their last words."""
@@ -172,6 +204,7 @@ class Daemon:
         self._streaming.finish_all()
         self._gateway.finish_all()
         self._tasks.finish_all()
+        self._sessions.finish_all()
         with trio.move_on_after(FINISH_S):
             await self._admission.emptied()
         with trio.move_on_after(POST_S):
@@ -186,7 +219,7 @@ class Daemon:
         """
         if self._tls is not None and (files := _certificates(config)):
             self._tls.reload(files)
-        for table in ("server", "store", "pull"):
+        for table in ("server", "store", "pull", "wyoming"):
             if _fixed(getattr(config, table)) != _fixed(getattr(self._config, table)):
                 log.warning("restart_needed", why=f"changes in [{table}] take effect with the next start")
         config = msgspec.structs.replace(config, limits=fitting(config.limits))
@@ -333,7 +366,7 @@ def _reload(daemon: Daemon, config_path: Path | None) -> None:
     sd_notify.notify(sd_notify.reloaded(refused))
 
 
-def _fixed(table: Server | Store | Pull) -> object:
+def _fixed(table: Server | Store | Pull | tuple[Wyoming, ...]) -> object:
     """What of a table only a restart changes: certificates are read anew by a reload."""
     if not isinstance(table, Server):
         return table

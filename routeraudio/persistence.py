@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from routeraudio.api.app import Mount
+from routeraudio.api.client_secrets import ClientSecretApi
 from routeraudio.api.keys import KeyApi
 from routeraudio.api.tokens import TokenApi
 from routeraudio.api.usage import UsageApi
@@ -59,10 +60,12 @@ class Persistence:
         proxies = [ip_network(text) for text in config.server.trusted_proxies]
         administration = KeyApi(self.access, self._store, proxies)
         usage = UsageApi(self.access, self._store, administration.is_admin, proxies)
+        tokens = TokenApi(self.access, proxies)
         self.mounts: tuple[Mount, ...] = (
             administration.mount,
             usage.mount,
-            TokenApi(self.access, proxies).mount,
+            tokens.mount,
+            ClientSecretApi(tokens).mount,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

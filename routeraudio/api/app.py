@@ -7,7 +7,7 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from routeraudio.api import catalogue, helpers, pages
+from routeraudio.api import catalogue, helpers, pages, uploads
 from routeraudio.api.hypercorn import BODY_BYTES
 from routeraudio.edge.http_error import error_body
 
@@ -17,13 +17,15 @@ Mount = Callable[[QuartTrio], None]
 JSON: Final = "application/json"
 
 
-def create_app(mounts: Sequence[Mount] = ()) -> QuartTrio:
+def create_app(mounts: Sequence[Mount] = (), file_bytes: Callable[[], int] = lambda: BODY_BYTES) -> QuartTrio:
     """The application.
 
     Args:
         mounts: what is served beside the catalogue; each adds its paths.
+        file_bytes: how long a recording may be that is sent in a form.
     """
     app = QuartTrio("routeraudio")
+    app.request_class = uploads.request_class(file_bytes)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES
     app.config["BODY_TIMEOUT"] = 10
 

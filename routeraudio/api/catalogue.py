@@ -4,6 +4,7 @@
 fulfilled by the vendor (`native`), by us (`emulated`) or not at all (`ignored`).
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ def mount(app: QuartTrio) -> None:
     """Add the catalogue's paths to ``app``."""
     app.add_url_rule("/v1/providers", view_func=_all_providers)
     app.add_url_rule("/v1/models", view_func=_all_models)
+    app.add_url_rule("/as/openai/v1/models", endpoint="openai_models", view_func=_all_models)
     app.add_url_rule("/v1/providers/<provider>/models", view_func=_models_of)
     app.add_url_rule("/v1/schema.json", view_func=_schema)
     app.add_url_rule("/v1/languages", view_func=_spoken)
@@ -77,7 +79,25 @@ def _models(provider: str | None) -> Response:
         named = ", ".join(PROVIDERS)
         return Response(error_body(f"no such provider; there are {named}"), 404, content_type=JSON)
     names = list(PROVIDERS) if provider is None else [provider]
-    return _json({"models": [_model(name, model) for name in names for model in models.load(name).models]})
+    rows = [(name, model) for name in names for model in models.load(name).models]
+    return _json(
+        {
+            "object": "list",
+            "data": [_listed(name, model) for name, model in rows],
+            "models": [_model(name, model) for name, model in rows],
+        }
+    )
+
+
+def _listed(provider: str, model: models.Model) -> dict[str, object]:
+    """As OpenAI's clients read it: the id is what they send back as `model`."""
+    as_of = datetime.strptime(models.load(provider).as_of, "%Y-%m").replace(tzinfo=UTC)
+    return {
+        "id": f"{provider}/{model.id}",
+        "object": "model",
+        "created": int(as_of.timestamp()),
+        "owned_by": provider,
+    }
 
 
 def _model(provider: str, model: models.Model) -> dict[str, object]:

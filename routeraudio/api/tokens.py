@@ -9,11 +9,13 @@ from quart_trio import QuartTrio
 
 from routeraudio.api import helpers
 from routeraudio.auth.authenticator import Authenticator
+from routeraudio.auth.key_admin import Raw
 from routeraudio.auth.token_issuer import coin, view
 from routeraudio.edge.forwarded import Network
 from routeraudio.model.errors import Overloaded, unauthorized
 from routeraudio.policy.access import check_origin
 from routeraudio.policy.keys import PREFIX, Key
+from routeraudio.policy.tokens import Minted
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +31,19 @@ class TokenApi:
         """Add the mint's path to ``app``."""
         app.add_url_rule("/v1/token", view_func=helpers.answering(self._token), methods=["POST"])
 
-    async def _token(self) -> Response:
-        """Exchange a router key for a token."""
+    async def mint(self, wish: Raw) -> Minted:
+        """Exchange the router key that the request shows for a token.
+
+        Args:
+            wish: fields of a `auth.requests.TokenWish`.
+        """
         key = await self._key()
-        minted = coin(key, await helpers.body(), self._access.secrets, now_s=int(self._access.wall()))
+        minted = coin(key, wish, self._access.secrets, now_s=int(self._access.wall()))
         log.info("token_minted", key_id=key.id, jti=minted.jti, ttl_s=minted.ttl_s)
-        return helpers.reply(view(minted))
+        return minted
+
+    async def _token(self) -> Response:
+        return helpers.reply(view(await self.mint(await helpers.body())))
 
     async def _key(self) -> Key:
         text = helpers.shown_key()

@@ -11,7 +11,18 @@ import msgspec
 
 from routeraudio.config import address
 from routeraudio.config.decode import came, expected, unknown
-from routeraudio.config.schema import WEEK_S, Config, Key, Price, Provider, Pull, RouteTable, Server, Store
+from routeraudio.config.schema import (
+    WEEK_S,
+    Config,
+    Key,
+    Price,
+    Provider,
+    Pull,
+    RouteTable,
+    Server,
+    Store,
+    Wyoming,
+)
 from routeraudio.config.source import Path, Source
 from routeraudio.policy.limits import Limits
 
@@ -56,6 +67,8 @@ def check(config: Config, source: Source, catalogue: Sequence[str]) -> None:
     for name, route in config.routes.items():
         _route(name, route, source, catalogue)
     _keys(config.keys, source)
+    for at, listener in enumerate(config.wyoming):
+        _wyoming(listener, ("wyoming", at), source, catalogue)
 
 
 def _route(name: str, route: RouteTable, source: Source, catalogue: Sequence[str]) -> None:
@@ -104,13 +117,28 @@ def _store(store: Store, source: Source) -> None:
         raise source.fault(("store", "url"), message)
 
 
-def _pull(pull: Pull, source: Source) -> None:
-    for text in pull.allow_networks:
+def _wyoming(listener: Wyoming, path: Path, source: Source, catalogue: Sequence[str]) -> None:
+    try:
+        address.parse(listener.bind)
+    except ValueError as error:
+        raise source.fault((*path, "bind"), f"{error}, got {listener.bind!r}") from None
+    if listener.provider not in catalogue:
+        message = unknown(listener.provider, catalogue, what="provider")
+        raise source.fault((*path, "provider"), message)
+    _networks(listener.allow_networks, path, source)
+
+
+def _networks(networks: Sequence[str], path: Path, source: Source) -> None:
+    for text in networks:
         try:
             ipaddress.ip_network(text)
         except ValueError:
             message = f'expected networks such as "10.0.0.0/8", got {text!r}'
-            raise source.fault(("pull", "allow_networks"), message) from None
+            raise source.fault((*path, "allow_networks"), message) from None
+
+
+def _pull(pull: Pull, source: Source) -> None:
+    _networks(pull.allow_networks, ("pull",), source)
     if pull.state_dir is not None and not pull.state_dir.startswith("/"):
         raise source.fault(("pull", "state_dir"), f"expected an absolute path, got {pull.state_dir!r}")
 

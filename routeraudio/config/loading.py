@@ -18,7 +18,7 @@ from routeraudio.config.files import (
     read_text,
     ways,
 )
-from routeraudio.config.schema import Access, Config, Provider, Server
+from routeraudio.config.schema import Access, Config, Provider, Server, Wyoming
 from routeraudio.config.secret import Secret
 from routeraudio.config.source import NO_FILE, Source
 from routeraudio.config.source import Path as Place
@@ -51,6 +51,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         access=files.access(config.access),
         store=placed(config.store, beside, environ),
         providers={name: files.provider(name, provider) for name, provider in config.providers.items()},
+        wyoming=tuple(files.wyoming(at, listener) for at, listener in enumerate(config.wyoming)),
     )
 
 
@@ -119,6 +120,10 @@ class _Files:
             ),
         )
 
+    def wyoming(self, at: int, listener: Wyoming) -> Wyoming:
+        key = self._secret(("wyoming", at), listener, "api_key", check_secret)
+        return msgspec.structs.replace(listener, api_key=key)
+
     def _path(self, path: Place, name: str | None) -> str | None:
         return None if name is None else self._found(path, name)
 
@@ -129,7 +134,7 @@ class _Files:
             raise self._source.fault(path, str(error)) from None
 
     def _secret(
-        self, path: tuple[str, ...], table: Access | Provider, name: str, check: Callable[[str], str]
+        self, path: Place, table: Access | Provider | Wyoming, name: str, check: Callable[[str], str]
     ) -> Secret | None:
         """One of three ways; an unreadable one is an error now, not with the first session."""
         given = [way for way in ways(name) if getattr(table, way) is not None]

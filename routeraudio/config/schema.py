@@ -142,6 +142,24 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`sha256:` and the 64 lower-case hexadecimal digits of the key's SHA-256."""
 
 
+class Wyoming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[wyoming]]`: a listener for Home Assistant. The protocol has no keys: whoever reaches it may use this one."""
+
+    bind: str
+    """See `Server.bind`."""
+    provider: str
+    model: str | None = None
+    """None: the provider's default."""
+    language: str | None = None
+    """For clients that name none; None: the provider detects it, or English is meant where it cannot."""
+    allow_networks: tuple[str, ...] = ()
+    """Networks (CIDR) that clients may come from; none: all."""
+    api_key: Secret | None = None
+    """The router key that is charged. After loading it is here wherever it came from."""
+    api_key_file: str | None = None
+    api_key_env: str | None = None
+
+
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[providers.local.models]]`: one model of the local engine."""
 
@@ -237,6 +255,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: Limits = Limits()
     log: Log = Log()
     keys: tuple[Key, ...] = ()
+    wyoming: tuple[Wyoming, ...] = ()
 
 
 def credential(provider: Provider) -> str | None:

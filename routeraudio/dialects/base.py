@@ -134,6 +134,33 @@ class HasTicks(Protocol):
         """Time has passed."""
 
 
+class Tells(Protocol):
+    """Puts faults into a protocol's words. Every `Dialect` does."""
+
+    def error(self, fault: Fault) -> Sequence[Message]:
+        """See `Dialect.error`."""
+
+    def close_code(self, fault: Fault) -> CloseCode:
+        """See `Dialect.close_code`."""
+
+
+class Overture(Tells, Protocol):
+    """One client's side before its session, of a protocol whose options come in the client's first messages.
+
+    The dialect gets the same messages once more, from the first on.
+    """
+
+    def greeting(self) -> Sequence[Message]:
+        """What the client is told as soon as it has been let in."""
+
+    def received(self, message: Message) -> StreamRequest | None:
+        """What the client asks for, all in all; None: it may still say more.
+
+        Raises:
+            ClientFault: it asks for what cannot be.
+        """
+
+
 class Opening(msgspec.Struct, frozen=True):
     """What a dialect is made from."""
 
@@ -171,5 +198,9 @@ class DialectEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON body of an HTTP 401 or 403; None: the client is let in, and told there."""
     default_provider: str | None = None
     """Serves clients that name none (`Options.provider` is empty) and whose key has none of its own either."""
+    overture: Callable[[StreamRequest, str], Overture] | None = None
+    """From what the upgrade asked for, and the session's id. None: options are complete there."""
+    has_audio_in_text: bool = False
+    """Text messages are as long as binary ones, and are slowed by back-pressure rather than counted."""
     fit: Callable[[Options], Options] = _unchanged
     """The options for the provider and model that are known now, where they depend on them."""

@@ -9,6 +9,7 @@ _NAMES: Final = (
     "listen",
     "vachana.protocol",
     "deepgram",
+    "openai",
 )
 """Modules whose `ENTRY` is a dialect."""
 

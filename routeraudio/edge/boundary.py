@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import structlog
 
-from routeraudio.dialects.base import Dialect
+from routeraudio.dialects.base import Tells
 from routeraudio.model.errors import Fault, InternalFault
 from routeraudio.model.exceptions import bug_fields, first
 from routeraudio.model.message import Message
@@ -35,7 +35,7 @@ def close_frame_only(fault: Fault) -> LastWords:
     return LastWords((), int(fault.close_code), fault.message)
 
 
-def dialect_voice(dialect: Dialect) -> Voice:
+def dialect_voice(dialect: Tells) -> Voice:
     """An error message and the dialect's close code."""
     return lambda fault: LastWords(dialect.error(fault), int(dialect.close_code(fault)), fault.code)
 

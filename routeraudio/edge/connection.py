@@ -28,8 +28,8 @@ from routeraudio.transport.certificates import Certificates
 
 log = structlog.get_logger(__name__)
 
-HttpHandler = Callable[[ByteStream], Awaitable[None]]
-"""Serves one HTTP request on a stream whose head has been given back, and closes it."""
+HttpHandler = Callable[[ByteStream, str], Awaitable[None]]
+"""Serves one HTTP request, to a path, on a stream whose head has been given back, and closes it."""
 
 ANSWER_S: Final = 5.0
 """How long a refused peer may take to read why."""
@@ -119,7 +119,7 @@ class ConnectionHandler:
             await self._refuse(stream, 426, "this is a WebSocket endpoint", (("upgrade", "websocket"),))
         else:
             stream.unread(head.data + head.rest)
-            await self._http(stream)
+            await self._http(stream, head.request.path)
 
     async def _refuse(
         self, stream: ByteStream, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()

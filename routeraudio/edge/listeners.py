@@ -24,13 +24,21 @@ async def open_listeners(bind: Sequence[str], environ: Mapping[str, str]) -> lis
     Raises:
         ConfigFault: an address that cannot be had.
     """
-    listeners = _passed(environ) or await _bound(bind)
+    listeners = _passed(environ) or await bound(bind)
     for listener in listeners:
         set_options(listener.socket)  # type: ignore[arg-type] # Trio's socket has the same methods
     return listeners
 
 
-async def _bound(bind: Sequence[str]) -> list[trio.SocketListener]:
+async def bound(bind: Sequence[str], key: str = "server.bind") -> list[trio.SocketListener]:
+    """Open what ``bind`` says.
+
+    Args:
+        key: of the configuration, where it stands.
+
+    Raises:
+        ConfigFault: an address that cannot be had.
+    """
     listeners: list[trio.SocketListener] = []
     for text in bind:
         address = parse(text)
@@ -43,7 +51,7 @@ async def _bound(bind: Sequence[str]) -> list[trio.SocketListener]:
             for listener in listeners:
                 listener.socket.close()
             raise ConfigFault(
-                f"server.bind: cannot listen on {text!r}: {(exc.strerror or 'unknown host').lower()}"
+                f"{key}: cannot listen on {text!r}: {(exc.strerror or 'unknown host').lower()}"
             ) from exc
     return listeners
 

@@ -9,6 +9,7 @@ import msgspec
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.config.schema import Config
 from routeraudio.dialects.base import DialectEntry, StreamRequest
+from routeraudio.edge.choosing import fitted, model_of
 from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault
 from routeraudio.model.options import Options
@@ -29,10 +30,8 @@ class Server(msgspec.Struct, frozen=True):
 
     @property
     def model(self) -> str:
-        """The one that serves: the client's, the operator's, or the provider's default for what is wanted."""
-        options = self.options
-        known = models.load(options.provider)
-        return known.chosen(options.model, options.language, has_partials=options.partial_results)
+        """The one that serves."""
+        return model_of(self.options)
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -112,16 +111,11 @@ def _server(
     elif (asked.has_own_model or not is_alone) and not models.load(choice.provider).find(options.model or ""):
         # One of several has the model; the others serve with their own.
         options = msgspec.structs.replace(options, model=None)
-    if options.model is None and route.default_model is not None:
-        options = msgspec.structs.replace(options, model=route.default_model)
     if not (is_alone or options.audio.is_raw):
         # The next provider may not take the container, and cannot be given the middle of one.
         audio_catalog.check(options.audio, PCM_16K_MONO)
         options = msgspec.structs.replace(options, audio=PCM_16K_MONO)
-    options = entry.fit(options)
-    route.entry.check(options)
-    audio_catalog.check(options.audio, route.entry.audio_format(options))
-    return Server(options, route)
+    return Server(fitted(options, entry, route), route)
 
 
 def _ranked(server: Server, config: Config, expanded: Expanded, choice: Choice) -> Ranked:

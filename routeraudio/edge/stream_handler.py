@@ -13,11 +13,20 @@ import trio
 from routeraudio.audio import catalog as audio_catalog
 from routeraudio.auth.authenticator import PROVIDER_KEY_HEADER, Authenticator, PresentedKeys
 from routeraudio.config.schema import Config
-from routeraudio.dialects.base import BadRequest, Clock, Dialect, DialectEntry, Opening, StreamRequest
+from routeraudio.dialects.base import (
+    BadRequest,
+    Clock,
+    Dialect,
+    DialectEntry,
+    Opening,
+    Overture,
+    StreamRequest,
+)
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
 from routeraudio.edge.http_error import answer, error_body
+from routeraudio.edge.overture import listen
 from routeraudio.edge.places import place_of
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.serving import Server, Serving, serving
@@ -41,6 +50,7 @@ from routeraudio.routes.health_board import HealthBoard
 from routeraudio.routes.routes import routes
 from routeraudio.session.candidate import Candidate
 from routeraudio.session.credit import Credit
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Running
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.store.ledger.service import Ledger
@@ -114,11 +124,7 @@ class StreamHandler:
     ) -> None:
         try:
             stream_request = entry.parse(head.request)
-            shown = PresentedKeys(
-                stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
-            )
-            usual = await self._usual_provider(stream_request, shown, ticket)
-            servers = serving(stream_request, entry, usual, self.config, self.routes)
+            handshake = await self._handshake(head, entry, stream_request, ticket)
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
             return
@@ -128,7 +134,6 @@ class StreamHandler:
         if not self._ledger.is_available:
             await answer(stream, 503, error_body(STORE_AWAY), (("retry-after", "5"),))
             return
-        handshake = Handshake(head, entry, stream_request, shown, servers, ticket)
         if entry.refusal is not None and (refusal := await self._refusal(handshake, entry.refusal)):
             await answer(stream, *refusal)
             return
@@ -145,6 +150,21 @@ class StreamHandler:
         stopping = Overloaded("the daemon is stopping; connect again", close_code=CloseCode.RESTART)
         self._running.finish_all(stopping)
 
+    async def _handshake(
+        self, head: Head, entry: DialectEntry, stream_request: StreamRequest, ticket: Ticket
+    ) -> "Handshake":
+        """Who is to serve it, and how.
+
+        Raises:
+            ClientFault: a combination that cannot work.
+        """
+        shown = PresentedKeys(
+            stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+        )
+        usual = await self._usual_provider(stream_request, shown, ticket)
+        servers = serving(stream_request, entry, usual, self.config, self.routes)
+        return Handshake(head, entry, stream_request, shown, servers, ticket)
+
     async def _usual_provider(
         self, stream_request: StreamRequest, shown: PresentedKeys, ticket: Ticket
     ) -> str | None:
@@ -160,10 +180,21 @@ class StreamHandler:
         self, handshake: "Handshake", body: Callable[[StreamRequest, Fault], bytes]
     ) -> tuple[int, bytes] | None:
         """The answer to a client that is refused before the upgrade; None: it is let in, perhaps to be told why not."""
+        has_overture = handshake.entry.overture is not None
         try:
-            await self._admitted(handshake)
+            (_, principal), *_ = await self._admitted(handshake)
+            if has_overture:
+                with self._admission.session(principal.terms.priority):
+                    pass  # who is greeted takes himself for served
+                if not principal.is_stranger:
+                    handshake.ticket.authenticated()  # clients may keep connections ready
         except ClientFault as fault:
+            if has_overture and fault.code == "forbidden":
+                return None  # the first message may ask for what this key may have
             return (401 if fault.code == "unauthorized" else 403), body(handshake.stream_request, fault)
+        except Overloaded as full:
+            if has_overture:
+                return 503, body(handshake.stream_request, full)
         except Fault:
             pass  # no fault of the client's, and told behind the upgrade like any other
         return None
@@ -176,6 +207,16 @@ class StreamHandler:
         Raises:
             Fault: there is no session.
         """
+        ticket = handshake.ticket
+        ticket.evict = client.lose
+        already = None
+        if handshake.entry.overture is not None:
+            overture = handshake.entry.overture(handshake.stream_request, request_id)
+            boundary.voice = dialect_voice(overture)
+            handshake, already = await self._listen(client, handshake, overture)
+            if already.ended is not None:
+                await client.aclose()
+                return
         dialect = self._dialect(handshake, handshake.servers.first, request_id)
         boundary.voice = dialect_voice(dialect)
         admitted = await self._admitted(handshake)
@@ -183,8 +224,6 @@ class StreamHandler:
         if first is not handshake.servers.first:
             dialect = self._dialect(handshake, first, request_id)
             boundary.voice = dialect_voice(dialect)
-        ticket = handshake.ticket
-        ticket.evict = client.lose
         if not principal.is_stranger:
             ticket.authenticated()
         async with (
@@ -200,9 +239,26 @@ class StreamHandler:
         ):
             plan = self._plan(handshake, request_id, admitted, dialect, credit, place.accepted)
             limits = within(principal, self.config.limits)
-            session = Session(plan, client, first.route.dialler(limits, self._poller), limits)
+            session = Session(plan, client, first.route.dialler(limits, self._poller), limits, already)
             place.holds(session.finish)
             await self._running.run(session)
+
+    async def _listen(
+        self, client: WebSocket, handshake: "Handshake", overture: Overture
+    ) -> tuple["Handshake", FirstMessages]:
+        """The whole request of a client whose options come in its first messages, and what it has said so far.
+
+        Raises:
+            ClientFault: it says nothing, or asks for what cannot be.
+        """
+        limits, shown = self.config.limits, handshake.shown
+        is_unknown = shown.key is None and shown.token is None
+        wish, already = await listen(
+            client, overture, first_s=limits.ready_s if is_unknown else limits.idle_s
+        )
+        if wish is not None:
+            handshake = await self._handshake(handshake.head, handshake.entry, wish, handshake.ticket)
+        return handshake, already
 
     def _dialect(self, handshake: "Handshake", server: Server, request_id: str) -> Dialect:
         return handshake.entry.dialect(
@@ -305,7 +361,8 @@ class StreamHandler:
             accepted,
             limits=limits,
             poller=self._poller,
-            text_bytes_max=limits.message_text_bytes,
+            text_bytes_max=None if handshake.entry.has_audio_in_text else limits.message_text_bytes,
+            counts_texts=not handshake.entry.has_audio_in_text,
         )
 
     async def _principal(self, handshake: "Handshake", server: Server) -> Principal:

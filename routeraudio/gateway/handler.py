@@ -26,7 +26,6 @@ from routeraudio.edge.request_head import Head
 from routeraudio.edge.stream_handler import within
 from routeraudio.edge.upgrade import open_websocket, response
 from routeraudio.gateway import closes, request
-from routeraudio.gateway.first_message import FirstMessage
 from routeraudio.gateway.json_member import without_member
 from routeraudio.gateway.proxy import Plan, Proxy
 from routeraudio.gateway.request import Call
@@ -49,6 +48,7 @@ from routeraudio.providers.base import Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.routes import Route
 from routeraudio.session.credit import Credit
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Running
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
@@ -199,7 +199,7 @@ class GatewayHandler:
         await self._guarded(client, call_, lambda: self._listen_and_run(client, call_))
 
     async def _listen_and_run(self, client: WebSocket, call_: GatewayCall) -> None:
-        first_message = FirstMessage()
+        first_message = FirstMessages()
         client.start(first_message)
         principal = await self._principal(call_, await self._key_of_first_message(call_.call, first_message))
         self._check(call_.call, principal)
@@ -272,7 +272,7 @@ class GatewayHandler:
         assert last is not None
         raise last
 
-    async def _key_of_first_message(self, call: Call, first_message: FirstMessage) -> str | None:
+    async def _key_of_first_message(self, call: Call, first_message: FirstMessages) -> str | None:
         with trio.move_on_after(self._settings.config.limits.ready_s):
             await first_message.first()
         first = first_message.messages[0] if first_message.messages else None
@@ -369,7 +369,7 @@ class GatewayHandler:
         client: WebSocket,
         principal: Principal,
         place: Place,
-        already: FirstMessage | None = None,
+        already: FirstMessages | None = None,
     ) -> None:
         limits = within(principal, self._settings.config.limits)
         dial = self._settings.routes[plan.provider].dialler(limits, self._poller)

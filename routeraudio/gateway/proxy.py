@@ -27,13 +27,13 @@ from routeraudio.gateway.closes import (
     close_for_client,
     close_for_provider,
 )
-from routeraudio.gateway.first_message import FirstMessage
 from routeraudio.model.errors import CloseCode, Fault, InternalFault, Overloaded, UpstreamFault, timed_out
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.providers.native import AudioCounter
 from routeraudio.session.credit import Credit, UnlimitedCredit
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Ending, Frame, Usage, ending_word
 from routeraudio.session.link import Link
 from routeraudio.session.observer import NullObserver, Observer
@@ -107,7 +107,7 @@ class Proxy:
         dial: Dialler,
         limits: Limits,
         *,
-        already: FirstMessage | None = None,
+        already: FirstMessages | None = None,
     ) -> None:
         self._plan = plan
         self._client = client

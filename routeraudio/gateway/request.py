@@ -280,7 +280,7 @@ def dial(call: Call, base_url: str, credential: Credential | None) -> Dial:
     )
     query = "&".join(
         piece
-        for piece in call.pieces
+        for piece in call.passage.query(call.pieces)
         if _name(piece) not in KEY_PARAMETERS or (own and own.form == "query" and own.name == _name(piece))
     )
     url = f"{base_url.rstrip('/')}{call.path}"

@@ -27,6 +27,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     upstream_message_bytes: int = 1_048_576
     """A provider's message. Their longest (a final with word detail) stays under 100 KiB."""
 
+    file_bytes: int = 26_214_400
+    """A recording to be transcribed: OpenAI's 25 MiB, which its clients know and cut for."""
+    files_max: int = 8
+    """Recordings at the same time, in each process: they are kept in memory while they are decoded."""
+
     dialling_audio_s: float = 10.0
     """Audio held while the upstream is dialled: as long as dialling may take."""
     stage_audio_s: float = 2.0

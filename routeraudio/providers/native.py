@@ -154,6 +154,8 @@ class NativeProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """What our credential is used with; others may cost more, or send transcripts elsewhere. None: with all."""
     lists: frozenset[str] = frozenset()
     """Of them, those that may be given more than once."""
+    query: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda pieces: pieces
+    """The query's parts as the vendor takes them, from those that its clients send to other hosts than its own."""
     check: Callable[[Handshake], str | None] = lambda _: None
     """What our credential must not be used for, as a sentence for the client."""
     meter: Callable[[Handshake], AudioCounter]

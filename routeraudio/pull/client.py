@@ -10,7 +10,7 @@ from routeraudio.model.errors import CloseCode, Fault
 from routeraudio.model.events import Event, Final, Partial, Raw, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.pull.outbox import Outbox
-from routeraudio.session.streams import Listener
+from routeraudio.session.streams import Closed, Listener
 
 
 class Feed:
@@ -44,6 +44,12 @@ class Feed:
     def control(self, control: Control) -> None:
         """Say something besides; before there is a session there is nobody to say it to."""
         self._hand(control.value)
+
+    async def gone(self) -> None:
+        """There is nobody to tell anything any more, and no more audio."""
+        await self._started.wait()
+        if self._listener is not None and not self.is_closed:
+            self._listener.closed(Closed(None, "the client has gone"))
 
     def _hand(self, message: Message) -> None:
         if self._listener is None or self.is_closed:

@@ -49,7 +49,7 @@ _decode: Final = msgspec.json.Decoder(Said).decode
 class Decoder:
     """A running decoder process. Owned by `decoding`."""
 
-    def __init__(self, process: trio.Process, control: trio.socket.SocketType, guard: Guard) -> None:
+    def __init__(self, process: trio.Process, control: trio.socket.SocketType, guard: Guard | None) -> None:
         self.pid = process.pid
         self._process = process
         self._control = control
@@ -115,6 +115,9 @@ class Decoder:
             self._verdict = SourceFault(said.why, is_retryable=said.is_retryable)
 
     async def _connect(self, wanted: Connect) -> None:
+        if self._guard is None:
+            self._process.kill()  # a file names nobody to connect to: it is not ours any more
+            return
         try:
             stream = await self._guard.connect(wanted.host, wanted.port)
         except SourceFault as fault:
@@ -145,8 +148,13 @@ class Decoder:
 
 
 @asynccontextmanager
-async def decoding(job: Job, guard: Guard) -> AsyncIterator[Decoder]:
-    """A decoder at work. Owns its process, which is killed on leaving."""
+async def decoding(job: Job, guard: Guard | None, file: int | None = None) -> AsyncIterator[Decoder]:
+    """A decoder at work. Owns its process, which is killed on leaving.
+
+    Args:
+        guard: connects for it; None: nobody does.
+        file: a descriptor that the job's URL names (`upload_url`); the decoder gets a copy.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     control = trio.socket.from_stdlib_socket(ours)
@@ -159,7 +167,7 @@ async def decoding(job: Job, guard: Guard) -> AsyncIterator[Decoder]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=dict(ENVIRONMENT),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *([] if file is None else [file])],
             )
         try:
             decoder = Decoder(process, control, guard)

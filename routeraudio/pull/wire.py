@@ -20,6 +20,10 @@ BLOCK_BYTES: Final = 32_000
 """A second of audio. A block is never longer, so that nobody can make the daemon keep more."""
 
 
+UPLOAD: Final = "upload"
+"""The scheme of files that are given open. No client's URL may have it."""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a decoder is to do, and within which bounds."""
 
@@ -33,6 +37,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Job(…)"  # URLs carry credentials
+
+
+def upload_url(descriptor: int) -> str:
+    """The URL of a file that the decoder has been given open, at its beginning."""
+    return f"{UPLOAD}:{descriptor}"
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):

@@ -8,6 +8,7 @@ import trio
 from routeraudio.audio.sniff import Sniffer
 from routeraudio.dialects.base import Command, Control, Dialect, DialectEvent
 from routeraudio.model.message import Message
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.link import Link
 from routeraudio.session.received import Received
 from routeraudio.session.streams import ClientGone, Closed, MessageStream
@@ -20,8 +21,9 @@ class Ingest:
     """Listens to the client.
 
     Args:
-        aside: passes on what the dialect tells itself.
+        aside: passes on what the dialect tells itself; False: the client must read first.
         sniffer: looks whether raw audio is what it is said to be; None: nobody does.
+        already: what the client has said so far, where its first messages were read for its options.
     """
 
     def __init__(
@@ -30,8 +32,9 @@ class Ingest:
         dialect: Dialect,
         target: Link[Command],
         received: Received,
-        aside: Callable[[DialectEvent], object],
+        aside: Callable[[DialectEvent], bool],
         sniffer: Sniffer | None = None,
+        already: FirstMessages | None = None,
     ) -> None:
         self._client = client
         self._dialect = dialect
@@ -39,6 +42,7 @@ class Ingest:
         self._received = received
         self._aside = aside
         self._sniffer = sniffer
+        self._already = already
         self._over = trio.Event()
         self._reason: Exception | None = None
         self.is_finished = False
@@ -51,17 +55,18 @@ class Ingest:
         for command in self._dialect.received(message):
             if isinstance(command, bytes):
                 if command and not self.is_finished:
-                    room = self._take(command)
+                    room = self._take(command) and room
                 elif self._is_cut:
                     self._received.audio(len(command))  # nobody hears it: the summary tells
             elif isinstance(command, DialectEvent):
-                self._aside(command)
+                # A client that does not read its answers is not read either.
+                room = self._aside(command) and room
             elif command is Control.FINISH:
                 self.finish(is_clients=True)
             elif command is Control.KEEPALIVE:
                 self._received.keepalive()
             elif not self.is_finished:
-                room = self._target.push(command)
+                room = self._target.push(command) and room
         return room
 
     def _take(self, audio: bytes) -> bool:
@@ -113,10 +118,26 @@ class Ingest:
             ClientGone: the client left.
             ClientFault: the client sent what its dialect does not allow.
         """
-        self._client.start(self)
+        if self._already is None:
+            self._client.start(self)
+        else:
+            self._go_on(self._already)
         await self._over.wait()
         assert self._reason is not None
         raise self._reason
+
+    def _go_on(self, already: FirstMessages) -> None:
+        room = True
+        for message in already.messages:
+            room = self.message(message)
+        self._already = None
+        if already.crash is not None:
+            raise already.crash
+        if already.ended is not None:
+            raise ClientGone(already.ended)
+        self._client.start(self)
+        if room:
+            self._client.resume()
 
     def _end(self, reason: Exception) -> None:
         if self._reason is None:

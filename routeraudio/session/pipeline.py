@@ -28,6 +28,7 @@ from routeraudio.session.audio_meter import AudioMeter
 from routeraudio.session.candidate import Candidate, Health, Unknown
 from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.deliver import Deliver
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Ending, Frame, Usage, ending_word
 from routeraudio.session.ingest import Ingest
 from routeraudio.session.link import Link
@@ -82,9 +83,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """One client and its upstream."""
+    """One client and its upstream.
 
-    def __init__(self, plan: Plan, client: MessageStream, dial: Dialler, limits: Limits) -> None:
+    Args:
+        already: what the client has said so far, where its first messages were read for its options.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        client: MessageStream,
+        dial: Dialler,
+        limits: Limits,
+        already: FirstMessages | None = None,
+    ) -> None:
         self._plan = plan
         self._client = client
         self._because: Fault | None = None
@@ -93,7 +105,7 @@ class Session:
         options = plan.options
         self._transcoder = transcoder(options.audio, plan.adapter.audio_format)
         arrivals = Arrivals(options.audio, plan.observer)
-        self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume_upstream)
+        self._deliver = Deliver(client, plan.dialect, limits, on_room=self._resume)
         self._audio_meter = AudioMeter(
             plan.credit, plan.adapter.audio_format, position_ms=self._container_ms, on_refused=self.finish
         )
@@ -143,7 +155,13 @@ class Session:
         self._received = Received(arrivals)
         sniffer = Sniffer(options.audio) if options.audio.is_raw else None
         self._ingest = Ingest(
-            client, plan.dialect, self._audio, self._received, aside=self._deliver.push, sniffer=sniffer
+            client,
+            plan.dialect,
+            self._audio,
+            self._received,
+            aside=self._deliver.push,
+            sniffer=sniffer,
+            already=already,
         )
         self._frame = Frame(
             client,
@@ -288,7 +306,9 @@ class Session:
         """How much audio a container's bytes hold."""
         return self._transcode.position_ms(sent_bytes)
 
-    def _resume_upstream(self) -> None:
+    def _resume(self) -> None:
+        """The client reads again: so may both sides."""
+        self._client.resume()
         self._succession.resume()
 
 

@@ -10,6 +10,7 @@ import httpx
 import trio
 
 from routeraudio.api.app import create_app
+from routeraudio.api.client_secrets import ClientSecretApi
 from routeraudio.api.helpers import Network
 from routeraudio.api.hypercorn import HypercornServer
 from routeraudio.api.keys import KeyApi
@@ -76,7 +77,10 @@ async def open_office(
     access = Authenticator(store, open_secrets(config), config)
     admin = KeyApi(access, store, trusted_proxies)
     usage = UsageApi(access, store, admin.is_admin, trusted_proxies)
-    http = HypercornServer(create_app([admin.mount, TokenApi(access, trusted_proxies).mount, usage.mount]))
+    tokens = TokenApi(access, trusted_proxies)
+    http = HypercornServer(
+        create_app([admin.mount, tokens.mount, ClientSecretApi(tokens).mount, usage.mount])
+    )
 
     async def handle(accepted: trio.SocketStream) -> None:
         stream = ByteStream(detach(accepted))

@@ -53,6 +53,18 @@ async def test_models_of_one_provider(client: httpx.AsyncClient, path: str) -> N
     assert [one["id"] for one in listed if one["default"]] == ["nova-3"]
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/as/openai/v1/models"])
+async def test_models_as_openais_clients_list_them(client: httpx.AsyncClient, path: str) -> None:
+    """Every id is one that may be sent back as `model`."""
+    found = await body(client, path)
+    assert found["object"] == "list"
+    assert all(one["object"] == "model" and one["created"] > 1_700_000_000 for one in found["data"])
+    assert [one["id"] for one in found["data"]] == [
+        f"{one['provider']}/{one['id']}" for one in found["models"]
+    ]
+    assert {one["owned_by"] for one in found["data"]} == set(PROVIDERS)
+
+
 async def test_support(client: httpx.AsyncClient) -> None:
     """What becomes of a client's wishes has one shape, and a provider's is its default model's."""
     supports = {

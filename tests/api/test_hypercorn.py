@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.api.hypercorn import REQUEST_S, HypercornServer
+from routeraudio.api.hypercorn import FILE_S, REQUEST_S, HypercornServer
 from routeraudio.transport.bytestream import ByteStream
 from tests.edge.fakes import FakeDeepgram, client, config, connect, daemon_on, get, until_end
 from tests.transport.peers import at_once
@@ -91,4 +91,34 @@ async def test_no_request_lasts(app: Any, is_cancelled: bool, autojump_clock: Mo
             except* ZeroDivisionError:
                 pass
         assert trio.current_time() - began_s <= SEND_S + (1 if is_cancelled else REQUEST_S)
+        stream.close_now()
+
+
+async def test_a_recording_may_last(autojump_clock: MockClock) -> None:
+    """Some providers hear it no faster than it was spoken; even that ends."""
+    ours, theirs = socket.socketpair()
+    stream = ByteStream(ours, send_s=SEND_S)
+    with theirs:
+        theirs.send(b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        began_s = trio.current_time()
+        await HypercornServer(silent).serve(stream, "/v1/audio/transcriptions")
+        assert trio.current_time() - began_s == pytest.approx(FILE_S, abs=SEND_S)
+        stream.close_now()
+
+
+async def test_what_a_request_holds_is_given_back(autojump_clock: MockClock) -> None:
+    """When nobody waits for the answer any more, too."""
+    given_back = trio.Event()
+
+    async def holder(scope: Any, receive: Any, send: Any) -> None:
+        scope["routeraudio.held"].callback(given_back.set)
+        await trio.sleep_forever()
+
+    ours, theirs = socket.socketpair()
+    stream = ByteStream(ours, send_s=SEND_S)
+    with theirs:
+        theirs.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.move_on_after(1):
+            await HypercornServer(holder).serve(stream)
+        assert given_back.is_set()
         stream.close_now()

@@ -21,6 +21,7 @@ from routeraudio.config.schema import (
     RouteTable,
     Server,
     Store,
+    Wyoming,
 )
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.catalog import PROVIDERS
@@ -39,6 +40,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "log": Log,
     "keys": Key,
+    "wyoming": Wyoming,
 }
 
 

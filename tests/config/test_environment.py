@@ -58,7 +58,8 @@ REFUSED = {
     (
         "",
         "x",
-    ): ": unknown key; allowed here: access, failover, keys, limits, log, providers, pull, routes, server, store",
+    ): ": unknown key; allowed here: access, failover, keys, limits, log, providers, pull, routes, server, store, "
+    "wyoming",
 }
 
 

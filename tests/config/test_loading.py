@@ -21,7 +21,7 @@ PRICE = "expected a number from 0 to 1000 with at most six decimals (dollars per
 # ruff: noqa: E501 — a message reads better on one line than in pieces
 
 REFUSED = {
-    "[sever]": "sever: unknown key; allowed here: access, failover, keys, limits, log, providers, pull, routes, server, store; "
+    "[sever]": "sever: unknown key; allowed here: access, failover, keys, limits, log, providers, pull, routes, server, store, wyoming; "
     'did you mean "server"?',
     "[log]\nlevle = 'info'": 'log.levle: unknown key; allowed here: format, level; did you mean "level"?',
     "[log]\nlevel = 'loud'": 'log.level: expected one of "debug", "info", "warning", "error", got the text \'loud\'',
@@ -90,6 +90,16 @@ REFUSED = {
     '"wss://api.example.com"',
     "[providers.deepgram]\nurl = 'ws://u:p@x'": "providers.deepgram.url: may not carry a user, a password, a query "
     "or a fragment; keys go to api_key_file",
+    "[[wyoming]]\nbind = '127.0.0.1:1'": "wyoming[0].provider: is missing; expected a text",
+    "[[wyoming]]\nbind = '1'\nprovider = 'local'": 'wyoming[0].bind: expected "host:port", "[IPv6]:port" or '
+    "\"unix:/absolute/path\", got '1'",
+    "[[wyoming]]\nbind = '127.0.0.1:1'\nprovider = 'locla'": "wyoming[0].provider: unknown provider; allowed here: "
+    "assemblyai, deepgram, elevenlabs, gradium, local, openai, soniox, speechmatics, vachana; did you mean "
+    '"local"?',
+    "[[wyoming]]\nbind = '127.0.0.1:1'\nprovider = 'local'\nallow_networks = ['x']": "wyoming[0].allow_networks: "
+    "expected networks such as \"10.0.0.0/8\", got 'x'",
+    "[[wyoming]]\nbind = '127.0.0.1:1'\nprovider = 'local'\napi_key = 'a'\napi_key_env = 'B'": "wyoming[0].api_key_env: "
+    "stands beside api_key; keep one of the two",
     "[[keys]]\nid = 'a'": 'keys[0].hash: is missing; expected "sha256:" and 64 lower-case hexadecimal digits',
     "[[keys]]\nid = 'a b'\nhash = ''": "keys[0].id: expected up to 64 letters, digits, dots, dashes and underscores, got the text",
     "[[keys]]\nid = 'a'\nhash = 'router_x'": 'keys[0].hash: expected "sha256:" and 64 lower-case hexadecimal digits, '

@@ -27,6 +27,15 @@ def test_one_credential_from_three_places(loaded: Callable[..., Config], tmp_pat
     assert CANARY not in shown(config)
 
 
+def test_the_key_of_a_listener(loaded: Callable[..., Config], tmp_path: Path) -> None:
+    """Is a credential like any other."""
+    (tmp_path / "wyoming.key").write_text(f"{CANARY}\n")
+    table = "[[wyoming]]\nbind = '127.0.0.1:10300'\nprovider = 'local'\napi_key_file = 'wyoming.key'"
+    config = loaded(f"[providers.local]\napi_key = '{CANARY}'\n{table}")
+    assert config.wyoming[0].api_key == Secret(CANARY)
+    assert CANARY not in shown(config)
+
+
 def shown(config: Config) -> str:
     """Everything that could end in a log or a traceback."""
     out = io.StringIO()

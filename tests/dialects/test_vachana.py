@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from routeraudio.dialects.base import Command, Control, DialectEvent, HasGreeting, HasTicks, Opening, Request
+from routeraudio.dialects.segments import EMPTY_S
 from routeraudio.dialects.vachana.messages import schema
 from routeraudio.dialects.vachana.protocol import ENTRY, TICK_S, Vachana
 from routeraudio.dialects.vachana.request import parse
-from routeraudio.dialects.vachana.segments import EMPTY_S
 from routeraudio.model.errors import (
     ClientFault,
     CloseCode,

@@ -1,9 +1,11 @@
 """OpenAI's own SDK as a process of its own: takes a plan (JSON) as its argument, prints a report (JSON).
 
     {"port": 1, "key": "k", "session": {…}, "audio": "file of PCM at 24 kHz", "actions": ["audio", "commit", "clear"],
-     "until": 1, "query": {"intent": "transcription"}, "model": null}
+     "until": 1, "query": {"intent": "transcription"}, "model": null, "path": "/v1", "is_beta": false}
 
-`until` is how many turns are waited for. A process, because the SDK lives on asyncio, and warns about its imports.
+With `"secret"`, a body for `client_secrets`, the session is opened with one that is fetched first.
+`path` is the base address's, and `is_beta` whether the client's beta speaks. `until` is how many turns are waited for.
+A process, because the SDK lives on asyncio, and warns about its imports.
 """
 
 import asyncio
@@ -25,7 +27,11 @@ ENDS = (
 
 
 async def act(connection: Any, plan: dict[str, Any], data: bytes) -> None:
-    await connection.session.update(session=plan["session"])
+    if plan.get("is_beta"):
+        update = {"type": "transcription_session.update", "session": plan["session"]}
+        await connection.send(update)
+    elif plan["session"] is not None:
+        await connection.session.update(session=plan["session"])
     for action in plan["actions"]:
         if action == "audio":
             for start in range(0, len(data), CHUNK_BYTES):
@@ -36,9 +42,17 @@ async def act(connection: Any, plan: dict[str, Any], data: bytes) -> None:
 
 
 async def talk(plan: dict[str, Any], data: bytes, report: dict[str, Any]) -> None:
-    client = AsyncOpenAI(api_key=plan["key"], websocket_base_url=f"ws://127.0.0.1:{plan['port']}/v1")
+    path = plan.get("path", "/v1")
+    client = AsyncOpenAI(api_key=plan["key"], websocket_base_url=f"ws://127.0.0.1:{plan['port']}{path}")
+    if "secret" in plan:
+        base_url = f"http://127.0.0.1:{plan['port']}{path}"
+        secret = await AsyncOpenAI(api_key=plan["key"], base_url=base_url).realtime.client_secrets.create(
+            **plan["secret"]
+        )
+        client = client.copy(api_key=secret.value)
+    realtime = client.beta.realtime if plan.get("is_beta") else client.realtime
     model = {} if plan["model"] is None else {"model": plan["model"]}
-    async with client.realtime.connect(extra_query=plan["query"], **model) as connection:
+    async with realtime.connect(extra_query=plan["query"], **model) as connection:
         acting = asyncio.create_task(act(connection, plan, data))
         ended = 0
         async for event in connection:

@@ -9,13 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from routeraudio.gateway.first_message import FirstMessage
 from routeraudio.gateway.proxy import HELD_BYTES, Plan, Proxy
 from routeraudio.model.errors import BudgetUsedUp, CloseCode, Overloaded, UpstreamFault, unauthorized
 from routeraudio.model.message import Message
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Dial
 from routeraudio.providers.native import AudioCounter
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.streams import Refused
 from tests.session.fakes import FakeDialler, FakeStream, FakeTab
 
@@ -34,7 +34,7 @@ class Scene:
         granted: float = 1_000_000,
         after_s: float = 0.0,
         fails: Exception | None = None,
-        already: FirstMessage | None = None,
+        already: FirstMessages | None = None,
         limits: Limits = LIMITS,
         credit: FakeTab | None = None,
         rate: int = 32_000,
@@ -264,7 +264,7 @@ async def test_the_first_text_message_is_looked_at(autojump_clock: MockClock) ->
 
 async def test_what_an_overture_heard_comes_first(autojump_clock: MockClock) -> None:
     """And a close that it heard is a close."""
-    overture = FirstMessage()
+    overture = FirstMessages()
     assert not overture.message("start")
     overture.message(SECOND)
     async with playing(Scene(already=overture)) as scene:

@@ -285,17 +285,43 @@ def test_models() -> None:
     assert read("/gateway/soniox/transcribe-websocket?model=x").model is None
 
 
-def test_openai_is_for_transcription_only() -> None:
-    """Our credential pays for no conversations."""
-    check = PROVIDERS["openai"].native.forbidden
-    assert check(read("/gateway/openai/v1/realtime?intent=transcription").handshake) is None
-    for query in (
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("intent=transcription", "intent=transcription"),
+        ("intent=transcription&model=gpt-4o-transcribe", "intent=transcription"),
+        ("model=gpt-4o-mini-transcribe-2025-12-15", "intent=transcription"),
+        ("model=whisper%2D1&a=b", "a=b&intent=transcription"),
+        ("m%6Fdel=gpt-realtime-whisper", "intent=transcription"),
+    ],
+)
+def test_openai_is_for_transcription(query: str, sent: str) -> None:
+    """LiveKit and the JavaScript client name a model in the query, which the vendor takes for a conversation's."""
+    call = read(f"/gateway/openai/v1/realtime?{query}")
+    assert PROVIDERS["openai"].native.check(call.handshake) is None
+    assert request.dial(call, BASE, STORED).url == f"{BASE}/v1/realtime?{sent}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
         "",
         "intent=conversation",
+        "intent=conversation&model=whisper-1",
+        "intent=conversation&intent=transcription",
         "intent=transcription&model=gpt-realtime",
+        "model=whisper-1&model=gpt-realtime",
+        "model=whisper-1&MODEL=gpt-realtime",
+        "model=gpt-realtime",
+        "intent=transcription&model=",
         "intent=transcription&call_id=1",
-    ):
-        assert check(read(f"/gateway/openai/v1/realtime?{query}").passed_on) is not None
+        "intent=transcription&Call_Id=1",
+    ],
+)
+def test_openai_is_for_nothing_else(query: str) -> None:
+    """Our credential pays for no conversations."""
+    check = PROVIDERS["openai"].native.check
+    assert check(read(f"/gateway/openai/v1/realtime?{query}").handshake) is not None
 
 
 @pytest.mark.parametrize(
@@ -333,9 +359,7 @@ def test_what_clients_ask_for_every_day(target: str) -> None:
     assert PROVIDERS[call.provider].native.forbidden(call.passed_on) is None
 
 
-@pytest.mark.parametrize(
-    "path", ["/v2/agent", "/v2/Agent", "/v2/AGENT", "/v2/agent/x", "/v2/Agent/", "/v2/en/x"]
-)
+@pytest.mark.parametrize("path", ["/v2/Agent", "/v2/AGENT", "/v2/agent/x", "/v2/Agent/", "/v2/en/x"])
 def test_speechmatics_transcribes_only(path: str) -> None:
     """Whatever the case."""
     problem = read(f"/gateway/speechmatics{path}").problem

@@ -303,10 +303,18 @@ def test_only_transcription_is_open(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "is_open"),
-    [("/v2", True), ("/v2/", True), ("/v2/en", True), ("/v2/cmn_en", True), ("/v2/agent", False)],
+    [
+        ("/v2", True),
+        ("/v2/", True),
+        ("/v2/en", True),
+        ("/v2/cmn_en", True),
+        ("/v2/agent", True),
+        ("/v2/agent/x", False),
+        ("/v1/flow", False),
+    ],
 )
 def test_speechmatics_paths(path: str, is_open: bool) -> None:
-    """The old SDK's language is a path; the voice agent is not ours to offer."""
+    """The old SDK's language is a path, and Agent STT; the voice agent, Flow, is not ours to offer."""
     assert bool(PROVIDERS["speechmatics"].native.paths.fullmatch(path)) is is_open
 
 

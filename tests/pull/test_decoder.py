@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -16,7 +17,7 @@ import trio
 from routeraudio.pull.decoder import Decoder, decoding
 from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.wire import Job, Opened
+from routeraudio.pull.wire import Job, Opened, upload_url
 from tests.engine.processes import is_gone, until
 
 from .sources import ALIVE, PRIVATE, Names, Page, Rtsp, Web, encoded, live, pcm, playlist, serving, wav
@@ -368,3 +369,29 @@ async def test_ends_with_the_daemon() -> None:
             await until(lambda: is_gone(pid))
         nursery.cancel_scope.cancel()
         await trio.aclose_forcefully(daemon.stdout)
+
+
+# Files that it is given open.
+
+
+async def test_a_file_that_is_given_open() -> None:
+    """Decoded like any recording; it needs no network, and gets none."""
+    with tempfile.TemporaryFile() as file:
+        file.write(wav())
+        file.seek(0)
+        audio = b""
+        async with decoding(job(upload_url(file.fileno())), None, file.fileno()) as running:
+            assert not (await running.opened()).is_live
+            while block := await running.read():
+                audio += block
+    assert audio == pcm()
+
+
+async def test_a_file_that_names_others() -> None:
+    """Opens nothing."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"#EXTM3U\n#EXTINF:2,\nhttp://127.0.0.1:9/a.wav\n#EXT-X-ENDLIST\n")
+        file.seek(0)
+        async with decoding(job(upload_url(file.fileno())), None, file.fileno()) as running:
+            with pytest.raises(SourceFault):
+                await running.read()

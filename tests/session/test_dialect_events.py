@@ -99,3 +99,23 @@ async def test_a_sessions_asides_and_its_dialects_close_code(autojump_clock: Moc
         assert [text for text in play.client.texts if text != "tick"] == ["hello", "echo", "sorry"]
         assert play.client.close.code == 1011
         assert play.logged("session_ended")["close_code"] == 1011
+
+
+async def test_a_client_that_does_not_read_its_answers_is_not_read(autojump_clock: MockClock) -> None:
+    """So they cannot gather; when it reads again it is read again, and has missed none."""
+    async with conversation(adapter=FakeAdapter(), make_dialect=talker) as play:
+        await play.ready()
+        play.client.stops_reading()
+        count = 0
+        while not play.client.is_paused:
+            play.client.says_at_once(f"{count}")
+            count += 1
+            assert count <= Limits().outbox_messages_max + 2
+        play.client.reads()
+        await wait_all_tasks_blocked()
+        assert not play.client.is_paused
+        await play.client.says("more")
+        echoed = [text for text in play.client.texts if text not in ("hello", "tick")]
+        assert echoed == [*(f"{number}" for number in range(count)), "more"]
+        await play.upstream.says("fail gone")
+        await play.ends()

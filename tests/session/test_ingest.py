@@ -11,11 +11,12 @@ from routeraudio.model.audio import PCM_16K_MONO
 from routeraudio.model.errors import ClientFault, CloseCode, Fault
 from routeraudio.model.events import Event
 from routeraudio.model.message import Message
+from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.ingest import PIECE_BYTES, Ingest
 from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, NullObserver
 from routeraudio.session.received import Received
-from routeraudio.session.streams import ClientGone
+from routeraudio.session.streams import ClientGone, Closed
 from tests.session.fakes import FakeStream
 
 
@@ -48,7 +49,13 @@ class Shorthand:
 class Ingesting:
     """The stage and its surroundings; what it hands on is in `taken`."""
 
-    def __init__(self, client: FakeStream | None = None, *, room_bytes: int = 1000) -> None:
+    def __init__(
+        self,
+        client: FakeStream | None = None,
+        *,
+        room_bytes: int = 1000,
+        already: FirstMessages | None = None,
+    ) -> None:
         self.client = FakeStream() if client is None else client
         self._taken: list[Command] = []
         self._link = Link[Command](
@@ -60,7 +67,14 @@ class Ingesting:
         )
         self.received = Received(Arrivals(PCM_16K_MONO, NullObserver(), now_s=lambda: 0.0))
         self.asides: list[DialectEvent] = []
-        self.stage = Ingest(self.client, Shorthand(), self._link, self.received, aside=self.asides.append)
+        self.has_room = True
+        self.stage = Ingest(
+            self.client, Shorthand(), self._link, self.received, aside=self._aside, already=already
+        )
+
+    def _aside(self, event: DialectEvent) -> bool:
+        self.asides.append(event)
+        return self.has_room
 
     def _step(self, command: Command) -> bool:
         self._taken.append(command)
@@ -138,6 +152,36 @@ async def test_reading_goes_on_when_there_is_room(autojump_clock: MockClock) -> 
         await play.client.says(b"56")
         assert play.taken[-1] == b"56"
         play.client.hangs_up()
+
+
+def test_a_client_that_does_not_read_its_answers() -> None:
+    """Is not read either, whatever else the message held."""
+    play = Ingesting()
+    play.has_room = False
+    assert not play.stage.message("a one")
+    assert play.taken == [b"one"]
+
+
+async def test_what_was_said_before_the_session(autojump_clock: MockClock) -> None:
+    """Comes first, in order."""
+    already = FirstMessages()
+    already.message(b"12")
+    already.message("f")
+    client = FakeStream()
+    play = Ingesting(client, already=already)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_run_until_gone, play.stage)
+        await client.says(b"34")
+        assert play.taken == [b"12", Control.FINALIZE, b"34"]
+        client.hangs_up()
+
+
+async def test_a_client_that_left_before_the_session() -> None:
+    """Has left."""
+    already = FirstMessages()
+    already.message(b"12")
+    already.closed(Closed(1000, ""))
+    await _run_until_gone(Ingesting(already=already).stage)
 
 
 async def _run_until_gone(stage: Ingest) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from routeraudio.dialects import credentials
 from routeraudio.dialects.base import BadRequest, Request, StreamRequest
-from routeraudio.dialects.choice import Choice, chosen
+from routeraudio.dialects.choice import Choice, chosen, unknown_provider
 from routeraudio.dialects.parameters import (
     LANGUAGE,
     MODEL,
@@ -21,7 +21,6 @@ from routeraudio.dialects.parameters import (
 from routeraudio.model.audio import CHANNELS_MAX, SAMPLE_RATES_HZ, AudioFormat, Encoding
 from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
-from routeraudio.providers.catalog import PROVIDERS
 
 PARAMETERS_MAX: Final = 256
 """Key terms are repeated, up to a hundred of them."""
@@ -118,10 +117,7 @@ def parse(request: Request) -> StreamRequest:
     faults = [invalid_parameter(name, f"{name}: {why}") for name, why in _REFUSED.items() if name in asked]
     for name in _REFUSED:
         given.take(name, str, default=None)
-    if found["provider"] is not None and found["provider"] not in PROVIDERS:
-        faults.append(
-            invalid_parameter("path", f"the path names no provider; use one of {', '.join(PROVIDERS)}")
-        )
+    faults += unknown_provider(found["provider"])
     choice = chosen(
         given.take("model", matching(MODEL, "a model name, PROVIDER or PROVIDER/MODEL"), default=None),
         Choice(found["provider"] or "", found["model"]),

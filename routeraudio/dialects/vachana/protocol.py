@@ -7,8 +7,8 @@
              {"type": "error", …}         the connection closes, unless it is about one frame (`strict_frames`)
     client → {"type": "end_of_stream"}    PROPOSED, not the vendor's: last words, then close 1000
 
-Any provider stands behind it. Where speech ends is decided here, in audio time (`vachana_ear`): the provider is asked
-for its finals there, and `vachana_segments` finds out whose text is whose. `received` listens; what it notices comes
+Any provider stands behind it. Where speech ends is decided here, in audio time (`vad`): the provider is asked
+for its finals there, and `segments` finds out whose text is whose. `received` listens; what it notices comes
 back through `event` as an aside, in order with what the provider says, and only there anything is told.
 
 Specification: the vendor's public pages and clients (2026-11), where silent our choice.
@@ -21,10 +21,10 @@ from uuid import NAMESPACE_OID, uuid5
 import msgspec
 
 from routeraudio.dialects.base import Command, Control, DialectEntry, DialectEvent, Opening
+from routeraudio.dialects.segments import Done, Segment, Segments
 from routeraudio.dialects.vachana import messages, numerals
 from routeraudio.dialects.vachana.request import More, fit, parse
-from routeraudio.dialects.vachana.segments import Done, Segments
-from routeraudio.dialects.vachana.vad import Began, Ear, Segment
+from routeraudio.dialects.vachana.vad import Began, Ear
 from routeraudio.model.errors import CloseCode, Fault
 from routeraudio.model.events import Event, Failed, Finished, Partial
 from routeraudio.model.events import Final as FinalText

@@ -13,6 +13,7 @@ import webrtcvad  # type: ignore[import-untyped]  # 2.0.14 ships no types; `vad.
 
 from routeraudio.audio.transcode import transcoder
 from routeraudio.audio.vad import Endpointer, Utterance
+from routeraudio.dialects.segments import Segment
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
 PADDING_MS: Final = 200
@@ -29,15 +30,6 @@ class Began(msgspec.Struct, frozen=True):
     """Somebody speaks."""
 
     start_ms: int
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """A stretch of speech that is over, on the session's timeline."""
-
-    start_ms: int
-    end_ms: int
-    closed_ms: int
-    """Where it was clear that it is over."""
 
 
 Sound = bytes | Began | Segment

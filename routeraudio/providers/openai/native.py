@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -21,6 +22,11 @@ from routeraudio.providers.native import (
     text_reader,
     value,
 )
+
+_INTENT: Final = "transcription"
+
+_TRANSCRIPTION: Final = re.compile(r"[a-z0-9.-]*(?:transcribe|whisper)[a-z0-9.-]*")
+"""Names of the vendor's models that transcribe and do nothing else, dated ones and those to come."""
 
 
 class _Text(msgspec.Struct):
@@ -48,9 +54,25 @@ def _rate(session: object) -> int | None:
 
 
 def _check(handshake: Handshake) -> str | None:
-    if handshake.parameter("intent") != "transcription":
-        return "only transcription is served here: connect with intent=transcription"
-    return None
+    """A conversation answers in speech, at many times the price that a stream is charged."""
+    models = [text for name, text in handshake.query if name.lower() == "model"]
+    intents = [text for name, text in handshake.query if name.lower() == "intent"]
+    is_transcription = all(_TRANSCRIPTION.fullmatch(model) for model in models)
+    has_intent = all(intent == _INTENT for intent in intents) and bool(intents or models)
+    if is_transcription and has_intent and all(name.lower() != "call_id" for name, _ in handshake.query):
+        return None
+    return "only transcription is served here: connect with intent=transcription or a transcribing model, no call_id"
+
+
+def _query(pieces: tuple[str, ...]) -> tuple[str, ...]:
+    """A transcription model in the query says the intent. The vendor refuses one there: the session's first message
+    names it again, and a connection with this intent does nothing but transcribe, whatever messages say.
+    """
+    named = [(unquote_plus(name), unquote_plus(text)) for name, _, text in (p.partition("=") for p in pieces)]
+    if not any(name == "model" and _TRANSCRIPTION.fullmatch(text) for name, text in named):
+        return pieces
+    kept = tuple(piece for piece, (name, _) in zip(pieces, named, strict=True) if name != "model")
+    return kept if any(name == "intent" for name, _ in named) else (*kept, f"intent={_INTENT}")
 
 
 def _meter(_handshake: Handshake) -> AudioCounter:
@@ -65,9 +87,9 @@ NATIVE: Final = NativeProtocol(
     headers=USER_AGENT | {"openai-beta", "openai-safety-identifier"},
     own_headers=frozenset({"openai-organization", "openai-project"}),
     subprotocols=("realtime",),
-    # A conversation answers in speech, at many times the price that a stream is charged.
+    query=_query,
     check=_check,
-    parameters=frozenset(("intent",)),
+    parameters=frozenset(("intent", "model")),
     meter=_meter,
     refusal=lambda status, message: as_json(
         {

@@ -46,8 +46,8 @@ def _rate(audio_format: object) -> int:
 
 NATIVE: Final = NativeProtocol(
     default_path="/v2",
-    # The old SDK appends the language: `en`, `cmn_en`, `en_ms_ta`, `auto`.
-    paths=re.compile(r"/v2/?|/v2/(?:auto|[a-z]{2,3}(?:[_-][a-zA-Z]{2,4}){0,3})/?"),
+    # The old SDK appends the language: `en`, `cmn_en`, `en_ms_ta`, `auto`; that of Agent STT `agent`, in lower case.
+    paths=re.compile(r"/v2/?|/v2/(?:auto|agent|[a-z]{2,3}(?:[_-][a-zA-Z]{2,4}){0,3})/?"),
     key_header="authorization",
     key_scheme="Bearer ",
     headers=USER_AGENT | {"x-request-id"},

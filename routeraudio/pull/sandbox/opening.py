@@ -3,10 +3,12 @@
 http, https    a file object over `web`; what a playlist (HLS) names, too. libav may open nothing by itself
 rtmp(s)        libav speaks it over the loopback, where `forward` joins it to the source
 rtsp(s)        the same, interleaved in TCP. Never UDP: it would need ports that anybody can send to
+upload         a file that the daemon has opened: libav may open nothing else
 """
 
+import os
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 import av
@@ -16,6 +18,7 @@ from routeraudio.pull.faults import SourceFault
 from routeraudio.pull.sandbox.broker import Broker
 from routeraudio.pull.sandbox.forward import forward, secured
 from routeraudio.pull.sandbox.http_client import Download, HttpClient, opener
+from routeraudio.pull.wire import UPLOAD
 
 RECORDINGS: Final = (
     "aac,aiff,amr,caf,ac3,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpegts,ogg,wav"
@@ -82,6 +85,19 @@ def _web(parts: SplitResult, broker: Broker) -> Opened:
     return Opened(container, is_live=download.size is None, download=download)
 
 
+def _upload(parts: SplitResult, _broker: Broker) -> Opened:
+    options = {**LOOK, "protocol_whitelist": "none", "format_whitelist": RECORDINGS}
+    file = os.fdopen(int(parts.path), "rb")
+    container = av.open(
+        file, mode="r", io_open=_nothing, container_options=options, metadata_errors="replace"
+    )
+    return Opened(container, is_live=False)
+
+
+def _nothing(_url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise OSError("a file names others")
+
+
 def _rtmp(parts: SplitResult, broker: Broker) -> Opened:
     path = parts.path.strip("/").split("/")
     # As libav itself divides: of three parts or more, two are the application and its instance (rtmpproto.c).
@@ -135,4 +151,5 @@ OPENERS: Final[Mapping[str, Callable[[SplitResult, Broker], Opened]]] = {
     "rtmps": _rtmp,
     "rtsp": _rtsp,
     "rtsps": _rtsp,
+    UPLOAD: _upload,
 }

@@ -6,8 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from routeraudio.dialects.vachana.segments import EMPTY_S, GRACE_S, SLACK_MS, Done, Segments
-from routeraudio.dialects.vachana.vad import Segment
+from routeraudio.dialects.segments import EMPTY_S, GRACE_S, SLACK_MS, Done, Segment, Segments
 from routeraudio.model.events import Final, Word
 
 FIRST = Segment(1000, 2000, 2500)

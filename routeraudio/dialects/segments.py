@@ -27,7 +27,6 @@ from typing import Final
 import msgspec
 
 from routeraudio.dialects.base import Clock
-from routeraudio.dialects.vachana.vad import Segment
 from routeraudio.model.events import Final as FinalText
 from routeraudio.model.events import Word
 
@@ -43,6 +42,16 @@ GRACE_S: Final = 0.8
 
 EMPTY_S: Final = 10.0
 """For any text of a segment: as long as a session waits for a provider's last words."""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of audio that is over, on the session's timeline."""
+
+    start_ms: int
+    end_ms: int
+    """Of the speech in it."""
+    closed_ms: int
+    """Where it was clear that it is over."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -95,10 +104,12 @@ class Segments:
 
     Args:
         has_positions: whether the provider says where its text stands.
+        empty_s: how long a segment that is over waits for any text.
     """
 
-    def __init__(self, now: Clock, *, has_positions: bool = True) -> None:
+    def __init__(self, now: Clock, *, has_positions: bool = True, empty_s: float = EMPTY_S) -> None:
         self._now = now
+        self._empty_s = empty_s
         self._has_positions = has_positions
         self._origin_s: float | None = None
         """When the first audio came."""
@@ -113,6 +124,11 @@ class Segments:
         """Segments that are over and whose text is not complete."""
         return len(self._pending)
 
+    @property
+    def so_far(self) -> str:
+        """Text of the first segment that is not complete."""
+        return _joined(self._pending[0].pieces if self._pending else self._early)
+
     def heard(self) -> None:
         """Audio has come."""
         if self._origin_s is None:
@@ -122,12 +138,16 @@ class Segments:
         """A segment has begun."""
         self._open_ms = start_ms
 
+    def forget(self) -> None:
+        """Nobody wants the text of the open segment any more."""
+        self._early = []
+
     def closed(self, segment: Segment) -> list[Done]:
         """The open segment is over."""
         self._open_ms = None
         its = [piece for piece in self._early if piece.middle_ms <= segment.closed_ms]
         self._early = [piece for piece in self._early if piece not in its]
-        due_s = self._spoken_s(segment) + (GRACE_S if its else EMPTY_S)
+        due_s = self._spoken_s(segment) + (GRACE_S if its else self._empty_s)
         pending = _Pending(segment, its, self._now(), due_s)
         self._pending.append(pending)
         return self._done_up_to(pending) if pending.is_complete else []
