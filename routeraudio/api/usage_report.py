@@ -8,7 +8,7 @@ import msgspec
 
 from routeraudio.auth.requests import stamp
 from routeraudio.policy.pricing import shown_rows_usd, shown_usd
-from routeraudio.store.contract import Group, Store, UsageQuery, UsageRow
+from routeraudio.store.contract import REPORT_S, Group, Store, UsageQuery, UsageRow
 
 GROUPS: Final[tuple[str, ...]] = get_args(Group)
 
@@ -47,16 +47,21 @@ def parse(given: Mapping[str, str]) -> UsageQuery:
     )
 
 
-def read(store: Store, query: UsageQuery) -> Report:
-    """Ask the ledger. The total is what the rows add up to, also while streams go on between two questions."""
-    rows = store.usage(query)
+def read(store: Store, query: UsageQuery, *, within_s: float = REPORT_S) -> Report:
+    """Ask the ledger. The total is what the rows add up to.
+
+    Raises:
+        ReportTooLong: it took longer than ``within_s``.
+    """
+    rows = store.usage(query, within_s=within_s)
     amounts = shown_rows_usd([row.amount_units for row in rows])
     rows = [
         msgspec.structs.replace(row, amount_usd=amount) for row, amount in zip(rows, amounts, strict=True)
     ]
     units = sum(row.amount_units for row in rows)
-    total = msgspec.structs.replace(
-        store.total(query),
+    total = UsageRow(
+        group={},
+        sessions=sum(row.sessions for row in rows),
         cycles=sum(row.cycles for row in rows),
         audio_ms=sum(row.audio_ms for row in rows),
         connected_ms=sum(row.connected_ms for row in rows),

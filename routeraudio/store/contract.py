@@ -31,8 +31,16 @@ LEASE_S: Final = 30.0
 """How long a node that is not heard of keeps its streams' places."""
 
 
+REPORT_S: Final = 600.0
+"""What a report may take where nobody says less."""
+
+
 class StoreUnavailable(Exception):
     """The store cannot be reached or did not answer in time. The message names it without its password."""
+
+
+class ReportTooLong(Exception):
+    """A report took longer than it may, and was stopped. Says nothing about the store's health."""
 
 
 class NewerSchema(Exception):
@@ -146,10 +154,12 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float | None = None
     """Streams that began then or later, Unix time."""
     until_s: float | None = None
+    rows_max: int | None = None
+    """Of the answer: no more are read."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A sum over lines, exact."""
+    """A sum over lines, exact. A session counts where it began: with its first leg."""
 
     group: dict[str, str]
     """The query's `by` → value."""
@@ -252,10 +262,15 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Close what dead nodes left open. Returns how many lines. Also forgets burnt tokens that have expired."""
 
-    def usage(self, query: UsageQuery) -> list[UsageRow]: ...
+    def usage(self, query: UsageQuery, *, within_s: float = REPORT_S) -> list[UsageRow]:
+        """Sums over lines; one row per group, in order of the groups.
 
-    def total(self, query: UsageQuery) -> UsageRow:
-        """The same lines added up to one row; ``by`` is ignored."""
+        Raises:
+            ReportTooLong: after ``within_s``.
+        """
+
+    def total(self, query: UsageQuery, *, within_s: float = REPORT_S) -> UsageRow:
+        """The same lines added up to one row; ``by`` is ignored. Raises what `usage` does."""
 
     def lines(self, session_id: str) -> list[Line]: ...
 

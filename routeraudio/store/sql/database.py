@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from routeraudio.store.contract import StoreUnavailable
+from routeraudio.store.contract import ReportTooLong, StoreUnavailable
 
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 """What a statement answers, its columns by name."""
@@ -20,6 +20,10 @@ Insert = Callable[[sa.Table], Any]
 
 _UNAVAILABLE: Final = (exc.DBAPIError, exc.TimeoutError)
 """Connection lost, refused or timed out, locked, disk full, a standby, no permission, no table."""
+
+
+_STOPPED: Final = ("57014", "SQLITE_INTERRUPT")
+"""Codes of a statement that was stopped because of its time."""
 
 
 class Transaction(NamedTuple):
@@ -54,6 +58,22 @@ class Database(ABC):
         """A transaction that only reads."""
         return self._transaction(self._reader)
 
+    @contextmanager
+    def report(self, within_s: float) -> Iterator[Transaction]:
+        """A transaction that only reads, and may take longer than others.
+
+        Raises:
+            ReportTooLong: what it asks was stopped after ``within_s``.
+        """
+        with self.read() as transaction:
+            try:
+                with self._stopped_after(transaction.connection, within_s):
+                    yield transaction
+            except exc.DBAPIError as error:
+                if _code(error.orig) not in _STOPPED:
+                    raise
+                raise ReportTooLong from None
+
     def lock_schema(self, connection: sa.Connection) -> None:  # noqa: B027  (a writing transaction may be enough)
         """Wait until nobody else migrates."""
 
@@ -64,6 +84,10 @@ class Database(ABC):
         """Release connections."""
         self._writer.dispose()
         self._reader.dispose()
+
+    @abstractmethod
+    def _stopped_after(self, connection: sa.Connection, within_s: float) -> AbstractContextManager[None]:
+        """Within the block statements end with an error of `_STOPPED` when so much time has passed."""
 
     @abstractmethod
     def _now_s(self, connection: sa.Connection) -> float:
@@ -110,7 +134,11 @@ class Database(ABC):
 def _kind(error: exc.SQLAlchemyError) -> str:
     """What kind of error, for an operator; texts of drivers may quote what they were given."""
     origin = error.orig if isinstance(error, exc.DBAPIError) else None
-    # psycopg has the SQLSTATE, sqlite3 the name of its result code.
-    code = getattr(origin, "sqlstate", None) or getattr(origin, "sqlite_errorname", None)
+    code = _code(origin)
     name = type(origin or error).__name__
     return f"{name}, {code}" if code else name
+
+
+def _code(origin: BaseException | None) -> str | None:
+    """psycopg has the SQLSTATE, sqlite3 the name of its result code."""
+    return getattr(origin, "sqlstate", None) or getattr(origin, "sqlite_errorname", None)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from routeraudio.store.contract import LEASE_S, Node
 from routeraudio.store.sql import accounts, schema
 from routeraudio.store.sql.database import Row, Transaction
+from routeraudio.store.sql.sums import NOTHING, DaySums, of_line
 
 TOKEN_SKEW_S: Final = 60.0
 """Burnt tokens are remembered for so long after they expired, as the clocks of nodes differ."""
@@ -14,6 +15,12 @@ TOKEN_SKEW_S: Final = 60.0
 _node, _line = schema.node, schema.line
 
 _IS_OPEN: Final = _line.c.status == sa.literal_column("'open'")  # spelt as in the indexes
+
+_SUMMED: Final = (
+    *(_line.c.began_day, _line.c.key_id, _line.c.account, _line.c.provider, _line.c.model),
+    *(_line.c.leg, _line.c.micro_usd_per_hour, _line.c.cycles, _line.c.audio_ms, _line.c.connected_ms),
+)
+"""What `DaySums` needs of a line."""
 
 _BEAT: Final = (
     sa.update(_node)
@@ -60,7 +67,10 @@ def _bury(transaction: Transaction, which: sa.ColumnElement[bool]) -> int:
         return 0
     of_dead = sa.tuple_(_line.c.node, _line.c.epoch).in_([(row.id, row.epoch) for row in dead])
     _give_back(transaction, sa.and_(_IS_OPEN, of_dead))
-    return sum(_close(transaction, row) for row in dead)
+    sums = DaySums()
+    closed = sum(_close(transaction, row, sums) for row in dead)
+    sums.save(transaction)
+    return closed
 
 
 def _give_back(transaction: Transaction, which: sa.ColumnElement[bool]) -> None:
@@ -83,7 +93,7 @@ def _give_back(transaction: Transaction, which: sa.ColumnElement[bool]) -> None:
     accounts.save(transaction, spendings.values())
 
 
-def _close(transaction: Transaction, dead: Row) -> int:
+def _close(transaction: Transaction, dead: Row, sums: DaySums) -> int:
     # Connected until then at least; a stream that began after the last heartbeat, for a moment.
     seen_at_s = sa.case((_line.c.began_at_s > dead.seen_at_s, _line.c.began_at_s), else_=dead.seen_at_s)
     closed = transaction.connection.execute(
@@ -96,6 +106,13 @@ def _close(transaction: Transaction, dead: Row) -> int:
             connected_ms=((seen_at_s - _line.c.began_at_s) * 1000).cast(sa.BigInteger),
             granted=_line.c.cycles,
         )
-    )
+        .returning(*_SUMMED)
+    ).all()
+    for row in closed:
+        sums.change(
+            row,
+            NOTHING,
+            of_line(row.leg, row.micro_usd_per_hour, row.cycles, row.audio_ms, row.connected_ms),
+        )
     transaction.connection.execute(sa.delete(_node).where(_node.c.id == dead.id, _node.c.epoch == dead.epoch))
-    return closed.rowcount
+    return len(closed)

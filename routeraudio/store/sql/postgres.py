@@ -1,6 +1,8 @@
 """PostgreSQL: the store of a fleet. psycopg 3, synchronous, in threads of the callers' choosing."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -67,6 +69,12 @@ class Postgres(Database):
         for name in TIMEOUTS:
             connection.execute(sa.text(f"SET LOCAL {name} = {round(MIGRATE_S * 1000)}"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION)))
+
+    @contextmanager
+    def _stopped_after(self, connection: sa.Connection, within_s: float) -> Iterator[None]:
+        # For this transaction only.
+        connection.execute(sa.text(f"SET LOCAL statement_timeout = {max(1, round(within_s * 1000))}"))
+        yield
 
     def _now_s(self, connection: sa.Connection) -> float:
         return float(connection.execute(_NOW).scalar_one())

@@ -93,8 +93,26 @@ line: Final = sa.Table(
     ),
     sa.Index("line_account_began", "account", "began_at_s"),
     sa.Index("line_key_began", "key_id", "began_at_s"),
+    sa.Index("line_began", "began_at_s"),
 )
 """The ledger."""
+
+usage_day: Final = sa.Table(
+    "usage_day",
+    metadata,
+    sa.Column("day", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),  # empty: the provider's default
+    sa.Column("sessions", sa.BigInteger, nullable=False),
+    sa.Column("cycles", sa.BigInteger, nullable=False),
+    sa.Column("audio_ms", sa.BigInteger, nullable=False),
+    sa.Column("connected_ms", sa.BigInteger, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Index("usage_day_account", "account", "day"),
+)
+"""Sums over the lines that are not open, by the day on which they began: see `store.sql.sums`."""
 
 token: Final = sa.Table(
     "burnt_token",

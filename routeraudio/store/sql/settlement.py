@@ -17,6 +17,7 @@ from routeraudio.store.sql import accounts, schema
 from routeraudio.store.sql.database import Row, Transaction
 from routeraudio.store.sql.refusals import budget_refusal, key_refusal
 from routeraudio.store.sql.spending import Spending
+from routeraudio.store.sql.sums import NOTHING, Amounts, DaySums, of_line
 
 _line, _key = schema.line, schema.key
 
@@ -44,6 +45,11 @@ _LINES: Final = (
         _line.c.audio_ms,
         _line.c.connected_ms,
         _line.c.provider_ms,
+        # What it is added up by.
+        _line.c.began_day,
+        _line.c.key_id,
+        _line.c.provider,
+        _line.c.model,
         _key.c.is_disabled,
         _key.c.expires_at_s,
         _key.c.budget_units,
@@ -85,6 +91,7 @@ def settle(transaction: Transaction, node: Node, marks: Sequence[Mark]) -> list[
     before = {account_id: msgspec.structs.astuple(spending) for account_id, spending in spendings.items()}
     answers: dict[LineId, Settled] = {}
     changes: list[dict[str, object]] = []
+    sums = DaySums()
     for row in transaction.connection.execute(_LINES, {"ids": ids}):
         mark = highest.get((row.session_id, row.leg))
         if mark is None:
@@ -93,12 +100,14 @@ def settle(transaction: Transaction, node: Node, marks: Sequence[Mark]) -> list[
         line = _Settlement(transaction.now_s, node, row, account)
         answers[row.session_id, row.leg] = line.settle(mark)
         changes += line.changes()
+        sums.change(row, *line.counted())
     for alike in _by_columns(changes):
         transaction.connection.execute(_UPDATE, alike)
     accounts.save(
         transaction,
         [one for one in spendings.values() if msgspec.structs.astuple(one) != before[one.id]],
     )
+    sums.save(transaction)
     return [answers.get(line_id) or _lost(line_id) for line_id in highest]
 
 
@@ -149,6 +158,16 @@ class _Settlement:
         }
         ids = {"of_session": self._row.session_id, "of_leg": self._row.leg}
         return [changed | ids] if changed else []
+
+    def counted(self) -> tuple[Amounts, Amounts]:
+        """What the line has counted in the sums of closed lines, and what it counts now."""
+        return self._amounts(self._before), self._amounts(self._state)
+
+    def _amounts(self, state: _State) -> Amounts:
+        if state.status == "open":
+            return NOTHING
+        row = self._row
+        return of_line(row.leg, row.micro_usd_per_hour, state.cycles, state.audio_ms, state.connected_ms)
 
     def _count(self, mark: Mark) -> None:
         state = self._state

@@ -34,6 +34,9 @@ READERS_MAX: Final = 4
 CHECKPOINT_WRITES: Final = 500
 """Transactions between two checkpoints: some megabytes of WAL."""
 
+LOOK_STEPS: Final = 100_000
+"""Of SQLite's machine, between two looks at the time: some milliseconds."""
+
 CHECKPOINT_WAIT_MS: Final = 250
 """What a checkpoint may wait for readers; what it leaves undone the next one does."""
 
@@ -90,6 +93,17 @@ class SQLite(Database):
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
+
+    @contextmanager
+    def _stopped_after(self, connection: sa.Connection, within_s: float) -> Iterator[None]:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        until_s = time.monotonic() + within_s
+        raw.set_progress_handler(lambda: time.monotonic() > until_s, LOOK_STEPS)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)
 
     def _now_s(self, connection: sa.Connection) -> float:  # noqa: ARG002
         return time.time()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from routeraudio.policy.keys import Key
 from routeraudio.store.contract import (
+    REPORT_S,
     Audit,
     Line,
     Mark,
@@ -111,14 +112,14 @@ class SqlStore:
 
     # The ledger.
 
-    def usage(self, query: UsageQuery) -> list[UsageRow]:
+    def usage(self, query: UsageQuery, *, within_s: float = REPORT_S) -> list[UsageRow]:
         """See `Store`."""
-        with self._database.read() as transaction:
+        with self._database.report(within_s) as transaction:
             return usage.usage(transaction, query)
 
-    def total(self, query: UsageQuery) -> UsageRow:
+    def total(self, query: UsageQuery, *, within_s: float = REPORT_S) -> UsageRow:
         """See `Store`."""
-        with self._database.read() as transaction:
+        with self._database.report(within_s) as transaction:
             return usage.total(transaction, query)
 
     def lines(self, session_id: str) -> list[Line]:
