@@ -109,7 +109,7 @@ class Daemon:
         guard = factory.guard(config.pull)
         # Looked up for each task: a reload may change the server's secret.
         self._tasks = factory.registry(
-            config, guard, lambda account: self._persistence.access.secrets.webhook_secret(account)
+            config, guard, lambda account: self._persistence.access.secrets.webhook_secret(account), place
         )
         self._pulls = PullApi(
             self._tasks,

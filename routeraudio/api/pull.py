@@ -7,7 +7,7 @@ pages use either.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
 from functools import partial
@@ -256,11 +256,17 @@ class PullApi:
             raise invalid_parameter("callback_url", "An async request requires at least one webhook.")
         ports = {**WEB_PORTS, **PORTS}
         allowed: dict[str, int] = {name: ports[name] for name in self._config().pull.schemes}
-        await self._check_url("audio_url", pull_request.audio_url, allowed)
-        await self._check_url("callback_url", callback_url, WEB_PORTS)
+        await self._check_url("audio_url", pull_request.audio_url, allowed, self._guard.source_addresses)
+        await self._check_url("callback_url", callback_url, WEB_PORTS, self._guard.addresses)
         return callback_url
 
-    async def _check_url(self, name: str, url: str, ports: Mapping[str, int]) -> None:
+    async def _check_url(
+        self,
+        name: str,
+        url: str,
+        ports: Mapping[str, int],
+        addresses: Callable[[str, int], Awaitable[object]],
+    ) -> None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -269,7 +275,7 @@ class PullApi:
         if not host or parts.scheme not in ports:
             raise invalid_parameter(name, f"{name}: expected a URL that begins with {', '.join(ports)}")
         try:
-            await self._guard.addresses(host, port or ports[parts.scheme])
+            await addresses(host, port or ports[parts.scheme])
         except SourceFault as fault:
             if fault.is_refused:
                 raise invalid_parameter(name, f"{name}: {fault.message}") from None
@@ -283,6 +289,7 @@ class PullApi:
         Raises:
             Overloaded: there is none.
         """
+        self._registry.check_room(record.account)
         async with AsyncExitStack() as place:
             place.enter_context(self._admission.session(principal.terms.priority))
             credit = await place.enter_async_context(

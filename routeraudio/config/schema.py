@@ -126,6 +126,10 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """New attempts for a source that was lost; a minute of audio earns them again."""
     task_s: Annotated[float, msgspec.Meta(gt=0, le=WEEK_S)] = 86_400.0
     """A whole day of radio."""
+    tasks_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32
+    """At the same time, divided among workers. Each has a decoder process of some 20 MB."""
+    tasks_per_account_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 8
+    """Of them for one account."""
     decoder_bytes: Annotated[int, msgspec.Meta(ge=1 << 28, le=1 << 34)] = 1 << 29
     """Address space of a decoder process, which uses 160 MiB of it for libraries."""
     queue_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=1 << 30)] = 1 << 22

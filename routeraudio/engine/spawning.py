@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from routeraudio.engine import wire
+from routeraudio.engine.environment import environment
 from routeraudio.engine.faults import EngineFault
 from routeraudio.engine.loading import Model
 
@@ -70,7 +71,7 @@ async def start_zygote(model: Model) -> Zygote:
         command = [sys.executable, "-m", "routeraudio.engine.zygote", str(theirs.fileno())]
         command.append(msgspec.json.encode(model).decode())
         process = await trio.lowlevel.open_process(
-            command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()]
+            command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()], env=environment()
         )
     zygote = Zygote(process, control)
     try:

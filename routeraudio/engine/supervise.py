@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from routeraudio.engine.command import Alive, Listening
+from routeraudio.engine.environment import environment
 from routeraudio.engine.faults import EngineFault
 from routeraudio.engine.loading import Model, check_installed, default_model
 
@@ -105,7 +106,11 @@ async def _start(listening: socket.socket, models: Sequence[Model], workers_max:
     if workers_max is not None:
         command += ["--workers-max", str(workers_max)]
     return await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor]
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[descriptor],
+        env=environment(),
     )
 
 

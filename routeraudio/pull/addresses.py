@@ -48,11 +48,17 @@ def is_allowed(text: str, networks: Sequence[Network]) -> bool:
     Args:
         networks: what the operator allows besides.
     """
-    address = _plain(ipaddress.ip_address(text))
-    if any(address in network for network in networks):
+    if is_inside(text, networks):
         return True
+    address = _plain(ipaddress.ip_address(text))
     inside = _inside(address)
     return _is_public(address) if inside is None else _is_public(inside)
+
+
+def is_inside(text: str, networks: Sequence[Network]) -> bool:
+    """Whether the address ``text`` is in one of ``networks``."""
+    address = _plain(ipaddress.ip_address(text))
+    return any(address in network for network in networks)
 
 
 def _is_public(address: Address) -> bool:

@@ -10,6 +10,7 @@ from routeraudio.config.state import database_file
 from routeraudio.pull.guard import Guard, guarded_client
 from routeraudio.pull.registry import Registry
 from routeraudio.pull.source_reader import Bounds
+from routeraudio.workers.context import ALONE, Place
 
 FOLDER: Final = "pull"
 
@@ -22,11 +23,12 @@ def guard(pull: Pull) -> Guard:
     return Guard([ip_network(text) for text in pull.allow_networks])
 
 
-def registry(config: Config, guard: Guard, secret: Callable[[str], bytes]) -> Registry:
+def registry(config: Config, guard: Guard, secret: Callable[[str], bytes], place: Place = ALONE) -> Registry:
     """The registry of this process.
 
     Args:
         secret: an account → what its callbacks are signed with.
+        place: which of several processes this is.
     """
     pull = config.pull
     return Registry(
@@ -37,6 +39,8 @@ def registry(config: Config, guard: Guard, secret: Callable[[str], bytes]) -> Re
         secret=secret,
         answer_s=pull.webhook_s,
         queue_bytes=pull.queue_bytes,
+        tasks_max=place.share(pull.tasks_max),
+        tasks_per_account_max=place.share(pull.tasks_per_account_max),
     )
 
 

@@ -12,7 +12,7 @@ import httpcore
 import httpx
 import trio
 
-from routeraudio.pull.addresses import Network, is_allowed
+from routeraudio.pull.addresses import Network, is_allowed, is_inside
 from routeraudio.pull.faults import SourceFault
 
 CONNECT_S: Final = 10.0
@@ -42,6 +42,9 @@ class Guard:
     def __init__(self, networks: Sequence[Network] = (), hint: str = HINT) -> None:
         self._networks = tuple(networks)
         self._hint = hint
+        self.is_isolating = True
+        """Whether what reads from sources has no network of its own. Without that a stranger's stream, which may take
+        a decoder over, would be let into this one: then sources are in the operator's networks only."""
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Where ``host`` is reached.
@@ -63,14 +66,29 @@ class Guard:
             )
         return addresses[:ADDRESSES_MAX]
 
+    async def source_addresses(self, host: str, port: int) -> list[str]:
+        """Where ``host`` is reached, whose bytes a decoder is to read.
+
+        Raises:
+            SourceFault: as `addresses`, and where decoders are not isolated.
+        """
+        found = await self.addresses(host, port)
+        if not self.is_isolating and not all(is_inside(address, self._networks) for address in found):
+            raise SourceFault(
+                f"{host} is not connected to, because decoders cannot be isolated on this machine; {self._hint}",
+                is_retryable=False,
+                is_refused=True,
+            )
+        return found
+
     async def connect(self, host: str, port: int) -> trio.SocketStream:
-        """A connection to ``host``, which the caller closes.
+        """A connection to ``host`` for a decoder, which the caller closes.
 
         Raises:
             SourceFault: not allowed, or not reachable in time.
         """
         with trio.move_on_after(CONNECT_S):
-            for address in await self.addresses(host, port):
+            for address in await self.source_addresses(host, port):
                 with trio.move_on_after(ATTEMPT_S):
                     try:
                         return await trio.open_tcp_stream(address, port)

@@ -14,8 +14,10 @@ import httpx
 import structlog
 import trio
 
+from routeraudio.model.errors import Overloaded
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.pull.guard import Guard
+from routeraudio.pull.isolation import can_isolate
 from routeraudio.pull.record import STOPPED, Ending, Record, failed
 from routeraudio.pull.records import Records
 from routeraudio.pull.reservation import Reservation
@@ -53,6 +55,8 @@ class Registry:
         secret: an account → what its callbacks are signed with.
         answer_s: what a webhook may take to answer.
         queue_bytes: of callbacks that wait, per task.
+        tasks_max: of this process, each of which has a decoder.
+        tasks_per_account_max: of them for one account.
     """
 
     def __init__(
@@ -65,8 +69,12 @@ class Registry:
         secret: Callable[[str], bytes],
         answer_s: float,
         queue_bytes: int,
+        tasks_max: int,
+        tasks_per_account_max: int,
     ) -> None:
         self._state = state
+        self._tasks_max = tasks_max
+        self._tasks_per_account_max = tasks_per_account_max
         self._guard = guard
         self._bounds = bounds
         self._client = client
@@ -89,6 +97,13 @@ class Registry:
         """
         if self._state is not None:
             self._records = await self._disk(partial(Records, self._state))
+        self._guard.is_isolating = await can_isolate()
+        if not self._guard.is_isolating:
+            log.warning(
+                "decoders_not_isolated",
+                why="this machine lets no process have a network namespace of its own",
+                next="sources are taken from pull.allow_networks only; see docs/pull.md",
+            )
         try:
             async with self._client, trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -106,9 +121,26 @@ class Registry:
             if self._records is not None:
                 self._records.close()
 
+    def check_room(self, account: str) -> None:
+        """Refuse what would be one decoder too many.
+
+        Raises:
+            Overloaded: as many run as may.
+        """
+        if len(self._tasks) >= self._tasks_max:
+            raise Overloaded("as many streams are being pulled as this daemon may; try again later")
+        mine = sum(task.record.account == account for task in self._tasks.values())
+        if mine >= self._tasks_per_account_max:
+            raise Overloaded("as many streams are being pulled as an account may; stop one of them first")
+
     async def start(self, record: Record, source: str, seat: Reservation) -> None:
-        """Begin a task, which owns ``seat`` from here on, and return."""
+        """Begin a task, which owns ``seat`` from here on, and return.
+
+        Raises:
+            Overloaded: as `check_room`.
+        """
         assert self._nursery is not None, "the registry does not run"
+        self.check_room(record.account)
         task = Task(
             record,
             source,

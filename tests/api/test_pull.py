@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 
 from routeraudio.config.schema import Access as AccessSettings
 from routeraudio.config.schema import Config, Pull
@@ -192,3 +193,26 @@ async def test_rtsp_where_it_is_allowed() -> None:
         assert status == 200
         status, _answer = await world.call("POST", START, wish(world))
         assert status == 400
+
+
+@pytest.mark.parametrize("bounds", [{"tasks_per_account_max": 2}, {"tasks_max": 2}])
+async def test_no_more_decoders_than_there_may_be(bounds: dict[str, int]) -> None:
+    """Of one account, and of all, also when they come at once; a place is free when its task has ended."""
+    web = Web({"/a": live()})
+    pull = Pull(allow_networks=(LOOPBACK,), **bounds)  # type: ignore[arg-type] # two keys of many
+    async with serving(web), open_world(pull=pull) as world:
+        body = wish(world, audio_url=web.url("/a"))
+        answers: list[tuple[int, dict[str, Any]]] = []
+
+        async def start() -> None:
+            answers.append(await world.call("POST", START, body))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(start)
+        assert sorted(status for status, _ in answers) == [200, 200, 429, 429, 429, 429]
+        assert {answer["status"] for status, answer in answers if status == 429} == {16}
+        first = next(answer["data"]["task_id"] for status, answer in answers if status == 200)
+        assert (await world.call("POST", "/audio-stream/stop", {"task_id": first}))[0] == 200
+        await world.hook.until(lambda hook: hook.finals)
+        await world.start(web.url("/a"))

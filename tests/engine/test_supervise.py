@@ -12,6 +12,7 @@ import trio
 
 from routeraudio.engine import loading
 from routeraudio.engine import supervise as module
+from routeraudio.engine.environment import KEPT
 from routeraudio.engine.faults import EngineFault, EngineMissing
 from routeraudio.engine.supervise import supervise
 
@@ -176,3 +177,17 @@ async def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert done.stdout == b""
     assert done.stderr.startswith(b"routeraudio engine: ")
     assert done.stderr.count(b"\n") == 1
+
+
+async def test_it_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the engine nor a process that loads a model sees what stands in the daemon's environment."""
+    monkeypatch.setenv("ROUTERAUDIO_PROVIDERS_DEEPGRAM_API_KEY", "canary")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(_supervise, 0)
+        assert await hear(port) == GO
+        family = psutil.Process().children(recursive=True)
+        assert len(family) >= 2
+        for process in family:
+            assert set(process.environ()) <= set(KEPT)
+        nursery.cancel_scope.cancel()

@@ -9,27 +9,17 @@ the *thread* that started the process, which in the daemon is a worker thread th
 """
 
 import ctypes
-import fcntl
 import os
 import resource
-import socket
-import struct
 import tempfile
 import threading
 from typing import Final
 
+from routeraudio.pull.sandbox.isolate import isolate
 from routeraudio.pull.wire import Job
-
-CLONE_NEWUSER: Final = 0x10000000
-CLONE_NEWNET: Final = 0x40000000
-"""unshare(2). Python has `os.unshare` from 3.12 on."""
 
 PR_SET_NO_NEW_PRIVS: Final = 38
 """prctl(2)."""
-
-SIOCSIFFLAGS: Final = 0x8914
-IFF_UP: Final = 1
-"""netdevice(7)."""
 
 DESCRIPTORS: Final = 64
 """Three pipes, the control socket, a playlist, a segment, a key, the loopback pair, libraries being loaded."""
@@ -43,9 +33,8 @@ def confine(job: Job) -> bool:
     _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return _isolate(libc)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return isolate()
 
 
 def end_with_the_daemon() -> None:
@@ -74,12 +63,3 @@ def _leave_the_folder() -> None:
         return
     os.chdir(folder)
     os.rmdir(folder)
-
-
-def _isolate(libc: ctypes.CDLL) -> bool:
-    """Leave the network, keeping a loopback of our own; False: the kernel or a container forbids it."""
-    if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-    return True
