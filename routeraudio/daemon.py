@@ -38,6 +38,7 @@ from routeraudio.observability.metrics import Metrics
 from routeraudio.persistence import Persistence
 from routeraudio.policy.limits import Limits
 from routeraudio.pull import factory
+from routeraudio.pull.isolation import can_isolate
 from routeraudio.session.lasting import lasting
 from routeraudio.transport import host
 from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
@@ -72,9 +73,12 @@ class Daemon:
 
     Args:
         place: which of several processes this is.
+        is_isolating: whether decoders have no network (`pull.isolation`).
     """
 
-    def __init__(self, config: Config, poller: Poller, place: Place = ALONE) -> None:
+    def __init__(
+        self, config: Config, poller: Poller, place: Place = ALONE, *, is_isolating: bool = True
+    ) -> None:
         config = msgspec.structs.replace(config, limits=fitting(config.limits))
         self._config = config
         self._tls: Certificates | None = None
@@ -106,7 +110,7 @@ class Daemon:
             self._persistence.ledger,
             self._metrics,
         )
-        guard = factory.guard(config.pull)
+        guard = factory.guard(config.pull, is_isolating=is_isolating)
         # Looked up for each task: a reload may change the server's secret.
         self._tasks = factory.registry(
             config, guard, lambda account: self._persistence.access.secrets.webhook_secret(account), place
@@ -313,7 +317,7 @@ def _run(config: Config, config_path: Path | None) -> int:
 
 
 async def _main(config: Config, config_path: Path | None, place: Place, poller: Poller) -> None:
-    daemon = Daemon(config, poller, place)
+    daemon = Daemon(config, poller, place, is_isolating=can_isolate())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             addresses = await _started(nursery, daemon, signals)

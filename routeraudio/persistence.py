@@ -24,7 +24,7 @@ from routeraudio.auth.server_secret import check_secret, open_secrets
 from routeraudio.config.schema import Config, Server
 from routeraudio.model.errors import ConfigFault
 from routeraudio.store.calls import ask
-from routeraudio.store.contract import NewerSchema, Node, StoreUnavailable
+from routeraudio.store.contract import NewerSchema, Node, StoreUnavailable, StoreUnusable
 from routeraudio.store.ledger.service import Ledger
 from routeraudio.store.selection import open_configured_store
 
@@ -72,7 +72,7 @@ class Persistence:
         """Serve until cancelled. Started once the store has its schema and the ledger has begun.
 
         Raises:
-            ConfigFault: the database was made by a newer version.
+            ConfigFault: the database was made by a newer version, or cannot be used as it is.
         """
         try:
             await self._migrate()
@@ -102,10 +102,10 @@ class Persistence:
         while True:
             try:
                 await self._ask(self._prepare)
+            except (NewerSchema, StoreUnusable) as error:
+                raise ConfigFault(f"store.url: {error}") from error
             except StoreUnavailable as error:
                 log.warning("store_unavailable", why=str(error))
-            except NewerSchema as error:
-                raise ConfigFault(f"store.url: {error}") from error
             else:
                 return
             await trio.sleep(RETRY_S)

@@ -129,7 +129,7 @@ class KeyCache:
                 return await ask(self._store, partial(work, *arguments), self._limiter)
         except (StoreUnavailable, trio.TooSlowError) as error:
             self._rests_until_s = trio.current_time() + REST_S
-            log.warning("store_unavailable", why=type(error).__name__)
+            log.warning("store_unavailable", why=str(error) or "it has not answered in time")
             self._on_away()
             raise StoreUnavailable("the store does not answer") from None
 

@@ -18,9 +18,9 @@ CPU_SHARE: Final = 4
 """A decoder may use a quarter of a processor over a task's length; MP3 and AAC take one per cent."""
 
 
-def guard(pull: Pull) -> Guard:
+def guard(pull: Pull, *, is_isolating: bool = True) -> Guard:
     """What connects for tasks."""
-    return Guard([ip_network(text) for text in pull.allow_networks])
+    return Guard([ip_network(text) for text in pull.allow_networks], is_isolating=is_isolating)
 
 
 def registry(config: Config, guard: Guard, secret: Callable[[str], bytes], place: Place = ALONE) -> Registry:

@@ -37,14 +37,16 @@ class Guard:
     Args:
         networks: what the operator allows besides globally reachable addresses.
         hint: how others are allowed.
+        is_isolating: whether decoders have no network of their own. Without that a stranger's stream, which may take a
+            decoder over, would be let into this one: then sources are in the operator's networks only.
     """
 
-    def __init__(self, networks: Sequence[Network] = (), hint: str = HINT) -> None:
+    def __init__(
+        self, networks: Sequence[Network] = (), hint: str = HINT, *, is_isolating: bool = True
+    ) -> None:
         self._networks = tuple(networks)
         self._hint = hint
-        self.is_isolating = True
-        """Whether what reads from sources has no network of its own. Without that a stranger's stream, which may take
-        a decoder over, would be let into this one: then sources are in the operator's networks only."""
+        self._is_isolating = is_isolating
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Where ``host`` is reached.
@@ -73,7 +75,7 @@ class Guard:
             SourceFault: as `addresses`, and where decoders are not isolated.
         """
         found = await self.addresses(host, port)
-        if not self.is_isolating and not all(is_inside(address, self._networks) for address in found):
+        if not self._is_isolating and not all(is_inside(address, self._networks) for address in found):
             raise SourceFault(
                 f"{host} is not connected to, because decoders cannot be isolated on this machine; {self._hint}",
                 is_retryable=False,

@@ -17,7 +17,6 @@ import trio
 from routeraudio.model.errors import Overloaded
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.pull.guard import Guard
-from routeraudio.pull.isolation import can_isolate
 from routeraudio.pull.record import STOPPED, Ending, Record, failed
 from routeraudio.pull.records import Records
 from routeraudio.pull.reservation import Reservation
@@ -97,13 +96,6 @@ class Registry:
         """
         if self._state is not None:
             self._records = await self._disk(partial(Records, self._state))
-        self._guard.is_isolating = await can_isolate()
-        if not self._guard.is_isolating:
-            log.warning(
-                "decoders_not_isolated",
-                why="this machine lets no process have a network namespace of its own",
-                next="sources are taken from pull.allow_networks only; see docs/pull.md",
-            )
         try:
             async with self._client, trio.open_nursery() as nursery:
                 self._nursery = nursery

@@ -39,6 +39,10 @@ class StoreUnavailable(Exception):
     """The store cannot be reached or did not answer in time. The message names it without its password."""
 
 
+class StoreUnusable(StoreUnavailable):
+    """Waiting will not help: somebody has to do what the message says."""
+
+
 class ReportTooLong(Exception):
     """A report took longer than it may, and was stopped. Says nothing about the store's health."""
 

@@ -43,41 +43,43 @@ def test_the_unit_lets_decoders_leave_the_network() -> None:
     assert not may_isolate("user")
 
 
-async def test_it_is_found_out_at_the_start() -> None:
-    """By a process like a decoder."""
-    assert await isolation.can_isolate() is is_possible()
-
-
-async def test_without_isolation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warning that says what to do; the internet is refused, what the operator has named is heard."""
-
-    async def cannot() -> bool:
-        await trio.lowlevel.checkpoint()
-        return False
-
-    monkeypatch.setattr("routeraudio.pull.registry.can_isolate", cannot)
-    web = Web({"/a": live()})
+def test_it_is_found_out_at_the_start() -> None:
+    """By a process like a decoder; a daemon that cannot isolate says so, and what to do."""
     with structlog.testing.capture_logs() as logged:
-        async with serving(web), open_world(pull=Pull(allow_networks=(LOOPBACK,))) as world:
-            body = {"provider": "deepgram", "callback_url": world.hook.url}
-            refused = await world.call(
-                "POST", "/audio-stream/start", {"audio_url": "http://8.8.8.8/a", **body}
-            )
-            heard = await world.call("POST", "/audio-stream/start", {"audio_url": web.url("/a"), **body})
-            # The daemon posts to webhooks itself: those may be anywhere.
-            elsewhere = {"audio_url": web.url("/a"), **body, "callback_url": "https://8.8.8.8/hook"}
-            posted = await world.call("POST", "/audio-stream/start", elsewhere)
-    assert refused[0] == 400
-    assert "isolated" in refused[1]["message"]
-    assert (heard[0], posted[0]) == (200, 200)
-    (warning,) = [line for line in logged if line["event"] == "decoders_not_isolated"]
+        assert isolation.can_isolate() is is_possible()
+    assert bool(logged) is not is_possible()
+
+
+def test_a_daemon_that_cannot_isolate_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning that says what follows."""
+    monkeypatch.setattr(isolation.isolate, "__file__", "/no/such/program")
+    with structlog.testing.capture_logs() as logged:
+        assert not isolation.can_isolate()
+    (warning,) = logged
+    assert (warning["event"], warning["log_level"]) == ("decoders_not_isolated", "warning")
     assert "pull.allow_networks" in warning["next"]
+
+
+async def test_without_isolation() -> None:
+    """The internet is refused, what the operator has named is heard, and webhooks may be anywhere."""
+    web = Web({"/a": live()})
+    pull = Pull(allow_networks=(LOOPBACK,))
+    async with serving(web), open_world(pull=pull, is_isolating=False) as world:
+        body = {"provider": "deepgram", "callback_url": world.hook.url}
+        wishes = (
+            {"audio_url": "http://8.8.8.8/a", **body},
+            {"audio_url": web.url("/a"), **body},
+            # The daemon posts to webhooks itself.
+            {"audio_url": web.url("/a"), **body, "callback_url": "https://8.8.8.8/hook"},
+        )
+        answers = [await world.call("POST", "/audio-stream/start", one) for one in wishes]
+    assert [status for status, _ in answers] == [400, 200, 200]
+    assert "isolated" in answers[0][1]["message"]
 
 
 async def test_a_redirect_into_the_internet() -> None:
     """What a source leads to is refused likewise, also where it is a name."""
-    guard = Guard([ip_network(ALIVE)])
-    guard.is_isolating = False
+    guard = Guard([ip_network(ALIVE)], is_isolating=False)
     trio.socket.set_custom_hostname_resolver(
         Names({"radio.example": [["8.8.8.8"]], "in.example": [[PRIVATE]]})
     )

@@ -201,6 +201,7 @@ async def open_world(
     limits: Limits | None = None,
     sessions_max: int = 10,
     provider_key: str = "good",
+    is_isolating: bool = True,
 ) -> AsyncIterator[World]:
     """Everything but the sound."""
     hook, ledger = hook or Hook(), ledger or NoLedger()
@@ -220,7 +221,7 @@ async def open_world(
             pull=pull or Pull(allow_networks=(LOOPBACK,), state_dir=None if state is None else str(state)),
             limits=limits or Limits(),
         )
-        guard = factory.guard(config.pull)
+        guard = factory.guard(config.pull, is_isolating=is_isolating)
         registry = factory.registry(config, guard, SECRETS.webhook_secret)
         store = open_store("sqlite://")
         store.migrate()

@@ -58,6 +58,13 @@ class Postgres:
             connection.execute(f'CREATE DATABASE "{database}"'.encode())
         return self.url(database)
 
+    def demand_password(self, role: str) -> None:
+        """Of this role from now on; everybody else is trusted."""
+        file = self._folder / "data" / "pg_hba.conf"
+        file.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{file.read_text()}")
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         command = [

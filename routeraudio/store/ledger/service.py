@@ -355,6 +355,7 @@ class Ledger:
 
     def _begin_outage(self, error: StoreUnavailable) -> None:
         if self._outage is not None:
+            self._outage.goes_on(error)
             return
         log.warning("store_unavailable", why=str(error))
         self._outage = outage = Outage(trio.current_time())

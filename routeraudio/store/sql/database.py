@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from routeraudio.store.contract import ReportTooLong, StoreUnavailable
+from routeraudio.store.contract import ReportTooLong, StoreUnavailable, StoreUnusable
 
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 """What a statement answers, its columns by name."""
@@ -24,6 +24,15 @@ _UNAVAILABLE: Final = (exc.DBAPIError, exc.TimeoutError)
 
 _STOPPED: Final = ("57014", "SQLITE_INTERRUPT")
 """Codes of a statement that was stopped because of its time."""
+
+
+class Trouble(NamedTuple):
+    """What may be wrong with a database."""
+
+    sentence: str
+    """Behind "the store NAME": what is wrong and, where that helps, what to do."""
+    is_lasting: bool = True
+    """It will not become well by waiting."""
 
 
 class Transaction(NamedTuple):
@@ -70,7 +79,7 @@ class Database(ABC):
                 with self._stopped_after(transaction.connection, within_s):
                     yield transaction
             except exc.DBAPIError as error:
-                if _code(error.orig) not in _STOPPED:
+                if code_of(error.orig) not in _STOPPED:
                     raise
                 raise ReportTooLong from None
 
@@ -84,6 +93,10 @@ class Database(ABC):
         """Release connections."""
         self._writer.dispose()
         self._reader.dispose()
+
+    @abstractmethod
+    def _known(self, origin: BaseException) -> "Trouble | None":
+        """What an error of the driver means; None: nothing in particular."""
 
     @abstractmethod
     def _stopped_after(self, connection: sa.Connection, within_s: float) -> AbstractContextManager[None]:
@@ -125,20 +138,24 @@ class Database(ABC):
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except exc.IntegrityError:
+        except (exc.IntegrityError, exc.DataError):
             raise  # a bug of ours, which says nothing about the database
         except _UNAVAILABLE as error:
-            raise StoreUnavailable(f"the store {self.name} does not answer ({_kind(error)})") from None
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: exc.SQLAlchemyError) -> StoreUnavailable:
+        """What has happened and what to do, for an operator; texts of drivers may quote what they were given."""
+        origin = error.orig if isinstance(error, exc.DBAPIError) else None
+        known = None if origin is None else self._known(origin)
+        if known is not None:
+            kind = StoreUnusable if known.is_lasting else StoreUnavailable
+            return kind(f"the store {self.name} {known.sentence}")
+        code, name = code_of(origin), type(origin or error).__name__
+        return StoreUnavailable(
+            f"the store {self.name} does not answer ({f'{name}, {code}' if code else name})"
+        )
 
 
-def _kind(error: exc.SQLAlchemyError) -> str:
-    """What kind of error, for an operator; texts of drivers may quote what they were given."""
-    origin = error.orig if isinstance(error, exc.DBAPIError) else None
-    code = _code(origin)
-    name = type(origin or error).__name__
-    return f"{name}, {code}" if code else name
-
-
-def _code(origin: BaseException | None) -> str | None:
+def code_of(origin: BaseException | None) -> str | None:
     """psycopg has the SQLSTATE, sqlite3 the name of its result code."""
     return getattr(origin, "sqlstate", None) or getattr(origin, "sqlite_errorname", None)

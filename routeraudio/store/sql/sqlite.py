@@ -14,7 +14,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -25,8 +25,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from routeraudio.model.errors import ConfigFault
-from routeraudio.store.contract import StoreUnavailable
-from routeraudio.store.sql.database import Database, Transaction
+from routeraudio.store.contract import StoreUnavailable, StoreUnusable
+from routeraudio.store.sql.database import Database, Transaction, Trouble, code_of
 
 READERS_MAX: Final = 4
 """Connections that read: administration and look-ups of keys, each some milliseconds."""
@@ -53,6 +53,8 @@ class SQLite(Database):
     def __init__(self, path: Path | None, *, statement_s: float) -> None:
         self._statement_ms = round(statement_s * 1000)
         self._lock_fd = None if path is None else _create(path)
+        self._path = path
+        self._inode = None if path is None else _inode(path)
         # There is one writer, whoever waits for it.
         self.threads_max = 0 if path is None else 1
         self._is_checkpointer = False
@@ -70,6 +72,7 @@ class SQLite(Database):
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """See `Database`."""
+        self._see_that_it_is_there()
         with super().write() as transaction:
             yield transaction
         self._writes += 1
@@ -80,7 +83,10 @@ class SQLite(Database):
 
     def read(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
-        return self.write() if self._reader is self._writer else super().read()
+        if self._reader is self._writer:
+            return self.write()
+        self._see_that_it_is_there()
+        return super().read()
 
     def tend(self) -> None:
         """Take over as the one that checkpoints when the last one has ended, and checkpoint."""
@@ -93,6 +99,26 @@ class SQLite(Database):
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
+
+    def _see_that_it_is_there(self) -> None:
+        """A file that was deleted or replaced still takes what is written to it, for nobody."""
+        if self._path is None:
+            return
+        try:
+            found = _inode(self._path)
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            raise StoreUnavailable(f"the store {self.name} cannot be reached ({error.strerror})") from None
+        if found != self._inode:
+            raise StoreUnusable(
+                f"the store {self.name} was {'deleted' if found is None else 'replaced'} while it was in use; put it "
+                f"back if you have it, and restart the daemon"
+            )
+
+    def _known(self, origin: BaseException) -> Trouble | None:
+        code = code_of(origin) or ""
+        return next((trouble for name, trouble in _TROUBLES.items() if code.startswith(name)), None)
 
     @contextmanager
     def _stopped_after(self, connection: sa.Connection, within_s: float) -> Iterator[None]:
@@ -130,6 +156,25 @@ class SQLite(Database):
                 connection.execute(f"PRAGMA busy_timeout={self._statement_ms}")
                 raw.close()
 
+
+_TROUBLES: Final[Mapping[str, Trouble]] = {
+    "SQLITE_NOTADB": Trouble("is no SQLite database; move it away, or name another file in store.url"),
+    "SQLITE_CORRUPT": Trouble(
+        "is damaged; stop the daemon and put a backup back (routeraudio restore), or let sqlite3 recover what it can"
+    ),
+    "SQLITE_READONLY": Trouble("may not be written; let the daemon's user write the file and its folder"),
+    "SQLITE_CANTOPEN": Trouble(
+        "cannot be opened; see that it and its folder are there, for the daemon's user"
+    ),
+    "SQLITE_PERM": Trouble("may not be opened by the daemon's user"),
+    "SQLITE_FULL": Trouble("has no room on its disk", is_lasting=False),
+    "SQLITE_IOERR": Trouble("cannot be read or written: its disk is full, failing or gone", is_lasting=False),
+    "SQLITE_BUSY": Trouble(
+        "is locked by another process for longer than a statement may take", is_lasting=False
+    ),
+    "SQLITE_LOCKED": Trouble("is locked by another connection", is_lasting=False),
+}
+"""By the name of the primary result code; extended ones begin with it."""
 
 _COMMON: Final = ("PRAGMA mmap_size=0", "PRAGMA wal_autocheckpoint=0")
 """Not mapped: an I/O error would be a signal instead of an error. No checkpoints by themselves: see the docstring."""
@@ -175,6 +220,12 @@ def _create(path: Path) -> int:
             f"store.url: {path} cannot be opened for writing ({error.strerror}); "
             f"create its directory and let the daemon's user write there"
         ) from None
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    """What tells a file from another one of the same name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def is_in_use(path: Path) -> bool:
