@@ -22,6 +22,11 @@ class Counted:
         self._credit = credit
 
     @property
+    def is_leased(self) -> bool:
+        """See `Credit`."""
+        return False  # nobody is given the place of a source that says nothing
+
+    @property
     def granted(self) -> float:
         """See `Credit`."""
         return self._credit.granted
@@ -47,6 +52,9 @@ class Counted:
     async def revoked(self) -> None:
         """See `Credit`."""
         await self._credit.revoked()
+
+    def quiet(self, since_s: float) -> None:
+        """See `Credit`. A source that says nothing has not vanished; the task sees to it."""
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`."""

@@ -26,6 +26,10 @@ class Credit(Protocol):
     """Cycles that may be streamed so far."""
 
     @property
+    def is_leased(self) -> bool:
+        """Whether it holds a place of which there are only so many."""
+
+    @property
     def is_closed(self) -> bool:
         """Whether `close` has been called."""
 
@@ -48,6 +52,9 @@ class Credit(Protocol):
             Overloaded: the lease is lost, or the ledger has been out of reach for longer than its grace time.
         """
 
+    def quiet(self, since_s: float) -> None:
+        """Nothing has come from the client since then, on Trio's clock: its place may be given to its successor."""
+
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """The stream is over; told durably or kept until it can be. Never raises, bounded in time."""
 
@@ -57,6 +64,7 @@ class UnlimitedCredit:
 
     granted: float = math.inf
     is_closed = False
+    is_leased = False
 
     def begun(self, cycles: int) -> None:
         """See `Credit`."""
@@ -67,6 +75,9 @@ class UnlimitedCredit:
     async def revoked(self) -> None:
         """See `Credit`."""
         await trio.sleep_forever()
+
+    def quiet(self, since_s: float) -> None:
+        """See `Credit`."""
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`."""
@@ -82,6 +93,7 @@ class LateCredit:
     """
 
     granted: float = math.inf
+    is_leased = False
 
     def __init__(self, open_line: Callable[[], Awaitable[Credit]]) -> None:
         self._open_line = open_line
@@ -98,6 +110,9 @@ class LateCredit:
     async def revoked(self) -> None:
         """See `Credit`."""
         await trio.sleep_forever()
+
+    def quiet(self, since_s: float) -> None:
+        """See `Credit`."""
 
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`. A store that cannot be written to costs the line, which is worth no money."""

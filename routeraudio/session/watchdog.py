@@ -13,6 +13,9 @@ from routeraudio.session.credit import Credit
 LOOK_S: Final = 5.0
 """Between two looks at the clock: how late an idle session may be noticed."""
 
+LOOK_LEASED_S: Final = 1.0
+"""The same for sessions whose place others may need sooner than that."""
+
 
 class Sentences(msgspec.Struct, frozen=True):
     """What a client is told; `{:g}` stands for the seconds of the limit."""
@@ -55,7 +58,7 @@ class Watchdog:
         limits = self._limits
         began_s = quiet_since_s = trio.current_time()
         seen = self._activity()
-        look_s = min(LOOK_S, limits.idle_s / 4)
+        look_s = min(LOOK_LEASED_S if self._credit.is_leased else LOOK_S, limits.idle_s / 4)
         while True:
             try:
                 with trio.move_on_after(look_s):
@@ -67,6 +70,7 @@ class Watchdog:
             now_seen = self._activity()
             if now_seen != seen or self._is_held():
                 seen, quiet_since_s = now_seen, now_s
+            self._credit.quiet(quiet_since_s)
             if now_s - quiet_since_s >= limits.idle_s:
                 self._on_limit(timed_out(self._sentences.idle.format(limits.idle_s)))
                 return

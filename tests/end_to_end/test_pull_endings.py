@@ -179,6 +179,7 @@ async def test_balance_used_up() -> None:
 
     class Poor:
         granted: float = 0
+        is_leased = False
 
         @property
         def is_closed(self) -> bool:
@@ -192,6 +193,9 @@ async def test_balance_used_up() -> None:
 
         async def revoked(self) -> None:
             await trio.sleep_forever()
+
+        def quiet(self, since_s: float) -> None:
+            pass
 
         async def close(self, **_: object) -> None:
             closed.append(True)

@@ -30,6 +30,8 @@ CLOSE_S = 2.0
 class FakeTab:
     """A credit that grants what the test says."""
 
+    is_leased = False
+
     def __init__(self, granted: float) -> None:
         self.granted = granted
         self.marks: list[int] = []
@@ -62,6 +64,9 @@ class FakeTab:
 
     async def revoked(self) -> None:
         await trio.sleep_forever()
+
+    def quiet(self, since_s: float) -> None:
+        pass
 
     async def close(self, **closing: object) -> None:
         self.closings.append(closing)

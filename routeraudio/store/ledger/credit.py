@@ -46,11 +46,16 @@ class RunningCredit:
         self.granted: float = granted
         self.line_id: Final = (opening.session_id, opening.leg)
         self.key_id: Final = opening.key_id
+        self._token_concurrent_max: Final = opening.token_concurrent_max
         self.account: Final = opening.account
         self.has_key: Final = bool(opening.account)
         self.is_leased: Final = (
             opening.concurrency_max is not None or opening.token_concurrent_max is not None
         )
+        self.is_awaited: Final = self.is_leased or opening.budget is not None
+        """Whether somebody may be refused for what this stream holds."""
+        self.quiet_since_s = trio.current_time()
+        self._has_given_way = False
         self._on_change = on_change
         self._on_wait = on_wait
         self._hurry = hurry
@@ -96,12 +101,16 @@ class RunningCredit:
             await self._changed.wait()
         raise self._revoked
 
+    def quiet(self, since_s: float) -> None:
+        """See `Credit`."""
+        self.quiet_since_s = since_s
+
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`. Waits for nothing while the ledger runs: a session's place is not held for a disk."""
         if self._end is None:
             self._end = _End(audio_ms, connected_ms, provider_ms, ending)
             self._ask()
-        if self.is_leased:
+        if self.is_awaited:
             # Whoever comes back, to another node, shall find its place free soon.
             self._on_wait()
         with trio.move_on_after(CLOSE_S, shield=True):
@@ -118,6 +127,10 @@ class RunningCredit:
         """Where the stream stands now."""
         session_id, leg = self.line_id
         end = self._end
+        if end is None and self._has_given_way:
+            return Mark(
+                session_id=session_id, leg=leg, cycles=self._cycles, wanted=self._cycles, ended="replaced"
+            )
         if end is None:
             # More than this, because the last cycle has begun.
             audio_ms = max(0, self._cycles - 1) * CYCLE_S * 1000
@@ -161,6 +174,21 @@ class RunningCredit:
         elif self._refused is not None:
             self._notify()
         return self._told(mark)
+
+    @property
+    def may_give_way(self) -> bool:
+        """Whether it holds a place that a newer stream could be given."""
+        return self.is_leased and not self._has_given_way and not self.is_closed
+
+    def is_alike(self, opening: Opening) -> bool:
+        """Whether ``opening`` is of the same key, and counts against the same limit of its tokens."""
+        return (self.key_id, self._token_concurrent_max) == (opening.key_id, opening.token_concurrent_max)
+
+    def give_way(self) -> None:
+        """A newer stream of the same key takes its place at once; how long this one takes to end is its own matter."""
+        self._has_given_way = True
+        self.revoke(refusals.replaced())
+        self._ask()
 
     def revoke(self, fault: Fault) -> None:
         """The stream must end. The first reason counts."""

@@ -52,6 +52,13 @@ def place_lost() -> Overloaded:
     )
 
 
+def replaced() -> Overloaded:
+    """A running stream that was silent when its key's newest one needed its place."""
+    return Overloaded(
+        "a newer stream of this key has taken this one's place, since nothing came from it any more"
+    )
+
+
 def out_of_reach(grace_s: float) -> Overloaded:
     """A running stream that cannot be charged any more."""
     return Overloaded(

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 import structlog
 import trio
 
@@ -74,6 +75,12 @@ LEASE_END_S: Final = LEASE_S - 5.0
 
 SLACK_S: Final = 0.5
 """For the way to a thread and back, beyond what a statement may take."""
+
+SILENT_S: Final = 5.0
+"""A stream without a word for so long gives its place to its key's newest one: a telephone that lost its network."""
+
+AGAIN_S: Final = 0.2
+"""Until what another session or node is writing down is written: `HURRY_S`, and a commit on a busy disk."""
 
 THREADS_MAX: Final = 4
 OPENINGS_MAX: Final = 8
@@ -163,9 +170,10 @@ class Ledger:
             price_per_hour_usd=price_per_hour_usd,
         )
         opening = limited(opening, principal)
-        if opening.concurrency_max is not None or opening.token_concurrent_max is not None:
-            await self._free_places(opening.account)
+        await self._free_places(opening.account)
         answer = await self._opened(opening)
+        if isinstance(answer, Refusal) and answer.why in ("concurrency", "budget"):
+            answer = await self._opened_again(opening, answer)
         if isinstance(answer, Refusal):
             if answer.why == "lease":
                 self._beat_now.set()
@@ -222,8 +230,32 @@ class Ledger:
 
     async def _free_places(self, account: str) -> None:
         """Whoever ends a stream and comes back at once finds its place free."""
-        if any(credit.is_closed and credit.account == account for credit in self._dirty.values()):
+        if any(
+            credit.is_closed and credit.is_awaited and credit.account == account
+            for credit in self._dirty.values()
+        ):
             await self.flush()
+
+    async def _opened_again(self, opening: Opening, refusal: Refusal) -> Opened | Refusal:
+        """Once: what is in the way may be ending this very moment, or be a connection that was lost without a word."""
+        silent = self._silent(opening) if refusal.why == "concurrency" else None
+        if silent is None:
+            await trio.sleep(AGAIN_S)  # for the sessions and nodes that are writing an end down
+        else:
+            silent.give_way()
+        await self.flush()
+        # The first attempt has burnt the token, for this stream.
+        return await self._opened(msgspec.structs.replace(opening, token_jti=None))
+
+    def _silent(self, opening: Opening) -> RunningCredit | None:
+        """The stream of the same key, and of the same kind of token, that has been silent for longest."""
+        latest_s = trio.current_time() - SILENT_S
+        found = [
+            credit
+            for credit in self._credits.values()
+            if credit.may_give_way and credit.is_alike(opening) and credit.quiet_since_s <= latest_s
+        ]
+        return min(found, key=lambda credit: credit.quiet_since_s, default=None)
 
     async def _opened(self, opening: Opening) -> Opened | Refusal:
         attempt = Attempt(self._store, opening)
