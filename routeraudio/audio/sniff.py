@@ -12,7 +12,7 @@ more predictable as something else: silence, tones, music and noise never are.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -54,6 +54,8 @@ _DISTINCT: Final = 100
 
 _PIECE_S: Final = 0.1
 
+_DONE: Final = object()
+
 _MAGIC: Final = (
     (b"OggS", "an Ogg stream", "encoding=ogg_opus"),
     (b"\x1aE\xdf\xa3", "a WebM or Matroska stream", "encoding=webm"),
@@ -86,7 +88,10 @@ class Sniffer:
         """Pieces that are not silent."""
         self._piece_bytes = int(_PIECE_S * audio.sample_rate) * audio.bytes_per_step
         self._looked_bytes = 0
+        self._give_up_bytes = int(GIVE_UP_S * audio.bytes_per_second)
         self._looks = 0
+        self._look: Iterator[None] | None = None
+        """The steps that are left of one."""
         self.is_done = False
 
     def read(self, data: bytes) -> bytes:
@@ -166,23 +171,35 @@ class Sniffer:
         )
 
     def _listen(self, data: bytes) -> None:
-        """Gather sound; look at it once there is enough."""
+        """Gather sound, and look at it a second at a time.
+
+        A look is spread over the messages that follow, so that sessions that begin together do not look together.
+        """
         self._seen += data
-        look_bytes = int(SOUND_S * self._audio.bytes_per_second)
-        # A second at a time, and chunks only gather.
-        while len(self._seen) >= look_bytes and not self.is_done:
-            second = bytes(self._seen[:look_bytes])
-            del self._seen[:look_bytes]
-            self._looked_bytes += look_bytes
-            self._sound += self._without_silence(second)
-            if len(self._sound) >= look_bytes:
-                sound = bytes(self._sound[:look_bytes])
-                del self._sound[:look_bytes]
-                self._looks += 1
-                if self._is_as_said(sound) or self._looks == LOOKS_MAX:
-                    self._finish()
-            if self._looked_bytes >= GIVE_UP_S * self._audio.bytes_per_second:
+        for _ in range(1 + len(data) // self._piece_bytes):
+            if self._look is None and (sound := self._second_of_sound()):
+                self._look = self._steps(sound)
+            if self._look is not None and next(self._look, _DONE) is _DONE:
+                self._look = None
+            if self._look is None and (self._looks == LOOKS_MAX or self._looked_bytes >= self._give_up_bytes):
                 self._finish()
+            if self.is_done:
+                return
+
+    def _second_of_sound(self) -> bytes:
+        """Empty: there is less."""
+        look_bytes = int(SOUND_S * self._audio.bytes_per_second)
+        if len(self._seen) < look_bytes:
+            return b""
+        self._sound += self._without_silence(bytes(self._seen[:look_bytes]))
+        del self._seen[:look_bytes]
+        self._looked_bytes += look_bytes
+        sound = bytes(self._sound[:look_bytes])
+        if len(sound) < look_bytes:
+            return b""
+        del self._sound[:look_bytes]
+        self._looks += 1
+        return sound
 
     def _without_silence(self, data: bytes) -> bytes:
         """The pieces that tell something."""
@@ -195,11 +212,12 @@ class Sniffer:
 
     def _finish(self) -> None:
         self.is_done = True
+        self._look = None
         self._seen.clear()
         self._sound.clear()
 
-    def _is_as_said(self, sound: bytes) -> bool:
-        """Whether it is sure that it is; False: what comes next may tell more.
+    def _steps(self, sound: bytes) -> Iterator[None]:
+        """One look, in steps of a tenth of a millisecond. It is the last one if it is sure that all is as said.
 
         Raises:
             ClientFault: it is sure that it is something else.
@@ -207,21 +225,25 @@ class Sniffer:
         for what, (is_it, instead) in _CERTAIN.items():
             if self._audio.encoding == "pcm_s16le" and is_it(sound):
                 raise _refused(what, instead)
+        yield
         own = _READ[self._audio.encoding]
         residue = _residue(own(sound), self._audio.channels)
         if residue < UNPREDICTABLE:
-            return True
+            self._finish()
+            return
+        yield
         if residue == float("inf"):
-            return False
-        others = [
-            (_residue(read(sound), self._audio.channels), what, instead)
-            for what, (read, instead) in _CANDIDATES.items()
-            if read is not own
-        ]
-        least, what, instead = min(others)
+            return
+        least, found = float("inf"), ("", "")
+        for what, (read, instead) in _CANDIDATES.items():
+            if read is own:
+                continue
+            other = _residue(read(sound), self._audio.channels)
+            if other < least:
+                least, found = other, (what, instead)
+            yield
         if least <= min(PREDICTABLE, residue / GAIN):
-            raise _refused(what, instead)
-        return False
+            raise _refused(*found)
 
 
 def _s16(data: bytes) -> Samples:
