@@ -4,7 +4,7 @@ in `sqlite` and in `postgres`; statements are shared.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -86,6 +86,10 @@ class Database(ABC):
     def lock_schema(self, connection: sa.Connection) -> None:  # noqa: B027  (a writing transaction may be enough)
         """Wait until nobody else migrates."""
 
+    def patient(self) -> AbstractContextManager[None]:
+        """Within the block a transaction waits for others longer than a statement may take."""
+        return nullcontext()
+
     def tend(self) -> None:  # noqa: B027  (there may be nothing to do)
         """Housekeeping, now and then."""
 
@@ -143,14 +147,14 @@ class Database(ABC):
         except _UNAVAILABLE as error:
             raise self._trouble(error) from None
 
-    def _trouble(self, error: exc.SQLAlchemyError) -> StoreUnavailable:
+    def _trouble(self, error: Exception) -> StoreUnavailable:
         """What has happened and what to do, for an operator; texts of drivers may quote what they were given."""
-        origin = error.orig if isinstance(error, exc.DBAPIError) else None
-        known = None if origin is None else self._known(origin)
+        origin = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
+        known = self._known(origin)
         if known is not None:
             kind = StoreUnusable if known.is_lasting else StoreUnavailable
             return kind(f"the store {self.name} {known.sentence}")
-        code, name = code_of(origin), type(origin or error).__name__
+        code, name = code_of(origin), type(origin).__name__
         return StoreUnavailable(
             f"the store {self.name} does not answer ({f'{name}, {code}' if code else name})"
         )
