@@ -1,7 +1,8 @@
+# ruff: noqa: F811  (fixtures of another file are named as parameters)
 """The ledger between sessions and a store, in virtual time: what is granted when, and what an outage does."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from routeraudio.model.errors import BudgetUsedUp, ClientFault, Overloaded, Unavailable
-from routeraudio.policy.access import Principal
 from routeraudio.policy.keys import Budget, Restriction, Terms
 from routeraudio.session.credit import Credit
-from routeraudio.store.connect import open_store
 from routeraudio.store.contract import Mark, Node, Settled, UsageQuery
 from routeraudio.store.ledger.journal import Journal
 from routeraudio.store.ledger.service import (
@@ -28,55 +27,9 @@ from routeraudio.store.ledger.service import (
     Ledger,
 )
 from routeraudio.store.sql.store import SqlStore
-from tests.store.flaky import Flaky, in_place
-from tests.store.world import CYCLE_USD, NODE, PRICE, a_key, act, add_key, silence, spent
-
-GRACE_S = 60.0
-
-
-@pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlStore]:
-    """A database in memory with one key."""
-    monkeypatch.setattr(trio.to_thread, "run_sync", in_place)
-    store = open_store("sqlite://")
-    store.migrate()
-    add_key(store)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(real: SqlStore) -> Flaky:
-    """The same, able to fail."""
-    return Flaky(real)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    """Where marks go in an outage; made when it is needed."""
-    return tmp_path / "state" / "spool"
-
-
-@pytest.fixture
-async def ledger(store: Flaky, spool: Path, nursery: trio.Nursery) -> Ledger:
-    """A ledger at work."""
-    ledger = Ledger(store, node=NODE, spool=spool, grace_s=GRACE_S)  # type: ignore[arg-type] # see Flaky
-    await nursery.start(ledger.run)
-    return ledger
-
-
-async def opened(ledger: Ledger, session_id: str = "s1", **fields: Any) -> Credit:
-    """A stream of key `k1`."""
-    terms = Terms(**{name: fields.pop(name) for name in list(fields) if name in Terms.__struct_fields__})
-    principal = Principal(fields.pop("key_id", "k1"), None, fields.pop("account", "acme"), terms, **fields)
-    return await ledger.open(
-        session_id=session_id,
-        principal=principal,
-        dialect="listen",
-        provider="deepgram",
-        model=None,
-        price_per_hour_usd=PRICE,
-    )
+from tests.store.flaky import Flaky
+from tests.store.ledgers import GRACE_S, ledger, opened, real, spool, store  # noqa: F401
+from tests.store.world import CYCLE_USD, NODE, a_key, act, add_key, silence, spent
 
 
 async def stream(credit: Credit, since: int, until: int) -> None:

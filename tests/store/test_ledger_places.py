@@ -15,7 +15,7 @@ from routeraudio.store.contract import Node
 from routeraudio.store.ledger.service import AGAIN_S, SILENT_S, Ledger
 from routeraudio.store.sql.store import SqlStore
 from tests.store.flaky import Flaky
-from tests.store.test_ledger import ledger, opened, real, spool, store  # noqa: F401
+from tests.store.ledgers import ledger, opened, real, spool, store  # noqa: F401
 from tests.store.world import CYCLE_USD, a_key, act, add_key, spent
 
 ONE_CYCLE = Budget(usd=Decimal(CYCLE_USD), period="total")
