@@ -38,6 +38,7 @@ from routeraudio.observability.metrics import Metrics
 from routeraudio.persistence import Persistence
 from routeraudio.policy.limits import Limits
 from routeraudio.pull import factory
+from routeraudio.routes.health_board import HealthBoard
 from routeraudio.session.lasting import lasting
 from routeraudio.transport import host
 from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
@@ -48,6 +49,7 @@ from routeraudio.workers.context import ALONE, Place, die_with, place_of
 from routeraudio.workers.fair_listener import FairListener
 from routeraudio.workers.heartbeat import Heartbeat
 from routeraudio.workers.load import Load, Memory
+from routeraudio.workers.shared_health import SharedHealth
 from routeraudio.workers.shared_state import SharedState
 from routeraudio.wyoming.server import WyomingServer
 
@@ -97,6 +99,7 @@ class Daemon:
             self._persistence.access,
             self._persistence.ledger,
             self._metrics,
+            HealthBoard(None if place.health is None else SharedHealth.at(place.health, place.number)),
         )
         self._gateway = GatewayHandler(
             self._streaming,
@@ -106,6 +109,7 @@ class Daemon:
             self._persistence.ledger,
             self._metrics,
         )
+        self._metrics.standings = self._streaming.standings
         guard = factory.guard(config.pull)
         # Looked up for each task: a reload may change the server's secret.
         self._tasks = factory.registry(
@@ -271,7 +275,7 @@ class Daemon:
 
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        health.mount(app, self._heartbeat.standing, page, self._engine_status)
+        health.mount(app, self._heartbeat.standing, page, self._engine_status, self._streaming.standings)
 
 
 async def serve(

@@ -44,6 +44,7 @@ from routeraudio.model.errors import (
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
+from routeraudio.policy.health import Standing
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.health_board import HealthBoard
@@ -77,9 +78,10 @@ class StreamHandler:
         access: Authenticator,
         ledger: Ledger,
         metrics: Metrics,
+        health: HealthBoard | None = None,
     ) -> None:
         self.config = config
-        self.health = HealthBoard()
+        self.health = HealthBoard() if health is None else health
         self.routes = routes(config, self.health)
         self._engine_url: str | None = None
         self._poller = poller
@@ -96,6 +98,12 @@ class StreamHandler:
         self.routes = routes(config, self.health)
         if self._engine_url is not None:
             self.engine_at(self._engine_url)
+
+    def standings(self) -> dict[str, Standing]:
+        """How each configured provider stands, by name."""
+        return {
+            name: one.standing() for name, route in self.routes.items() if (one := route.record()) is not None
+        }
 
     def prepare(self) -> None:
         """Pay once, at the start, what the first session with each configured provider would pay."""

@@ -5,6 +5,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -328,3 +330,36 @@ async def test_workers_that_cannot_start(tmp_path: Path) -> None:
     )
     assert code == 2
     assert "Traceback" not in said
+
+
+async def test_what_one_learns_about_a_provider_all_know(tmp_path: Path) -> None:
+    """A refused credential costs one connection, not one for each worker; a reload tries it again."""
+    digest, dials = sha256(b"router_test").hexdigest(), 0
+    more = f'api_key = "k"\n[[keys]]\nid = "test"\nhash = "sha256:{digest}"'
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal dials
+        dials += 1
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, refuse, 0, host="127.0.0.1"))
+        url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+        async with running(tmp_path, toml(url, more=more)) as daemon:
+
+            async def refused() -> None:
+                async with client(daemon.port, headers={"x-api-key": "router_test"}) as caller:
+                    assert (await caller.rest())[1] == 4040
+
+            for _ in range(20):
+                await refused()
+            assert dials == 1
+            told = (await get(daemon.port, "/readyz?verbose")).json["providers"]["deepgram"]
+            assert (told["state"], told["wait_s"], told["sessions"]) == ("disabled", None, 0)
+            await until(daemon.port, "provider_state", "deepgram", "disabled", value=1)
+            daemon.signal(signal.SIGHUP)
+            await daemon.said("reloaded", times=2)
+            await refused()
+            assert dials == 2
+        nursery.cancel_scope.cancel()
