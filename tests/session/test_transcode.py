@@ -20,6 +20,7 @@ class Scripted:
 
     is_passthrough = False
     resumed_ms = 0
+    warnings = ()
 
     def __init__(self, *, more: int = 0) -> None:
         self.source, self.target = MULAW_8K, PCM_16K_MONO
