@@ -132,7 +132,7 @@ class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
     seconds_lost: float
     upstream_connections: int
     warnings: tuple[str, ...]
-    """What was asked for and has no effect with this provider."""
+    """What was asked for and has no effect with this provider, and what was found in the audio."""
 
 
 class SessionMessage(msgspec.Struct, tag_field="type", tag="session"):
@@ -301,7 +301,7 @@ class Listen:
             event.finalised_ms / 1000,
             (event.received_ms - event.finalised_ms) / 1000,
             event.connections,
-            self._advice,
+            (*self._advice, *event.warnings),
         )
 
     def _transcript(self, event: Final | Partial, *, is_partial: bool) -> str:

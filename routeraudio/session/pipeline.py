@@ -292,7 +292,7 @@ class Session:
         is_heard_out = isinstance(self._deliver.ending, Finished)
         finalised_ms = sent_ms if is_heard_out else min(self._relay.finalised_ms, sent_ms)
         finalised_ms = max(0, finalised_ms - self._relay.lost_ms)
-        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections)
+        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections, self._transcoder.warnings)
 
     @property
     def _received_ms(self) -> int:
