@@ -14,7 +14,7 @@ from routeraudio.engine.guards import guarded
 from routeraudio.engine.wire import HeardWord
 
 PARTIAL_MS: Final = 400
-PARTIAL_SHARE: Final = 0.15
+PARTIAL_SHARE: Final = 0.2
 """A partial comes when so much of the open utterance is new, in time or as a share: the cost of hearing it again
 and again stays a fixed part of real time, however long it gets."""
 
