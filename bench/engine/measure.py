@@ -26,6 +26,9 @@ __all__ = ["ENGINES", "Delay", "Figures", "is_installed", "measure", "running"]
 
 START_S: Final = 60.0
 WORDS: Final = sum(len(normalised(text)) for text in REFERENCES.values())
+SHIFTS_MS: Final = (0, 170, 1000)
+"""Silence before a clip, each of which is heard so many times: where in the audio a phrase begins decides between two
+readings of it."""
 SAMPLE_S: Final = 0.05
 """How often processor time is read: a recogniser that has ended takes its last moments along."""
 
@@ -118,17 +121,24 @@ def measure(
             cpu_s = processor.used_s()
         delays = [delay_at(engine, count) for count in sessions]
         invented = invented_words(engine, noise_s)
-    audio_s = sum(len(conditions.clip(clip, name)) for name in names for clip in REFERENCES) / MS_BYTES / 1000
-    audio_s += len(names) * len(REFERENCES) * SILENCE_MS / 1000
+    audio_s = sum(len(recording) for name in names for recording in _recordings(name)) / MS_BYTES / 1000
     return Figures(backend, errors, cpu_s / audio_s, invented, noise_s / 60, engine_kib / 1024, delays)
 
 
 def word_error(engine: Engine, condition: str) -> float:
     """Share of the clips' words that are wrong in this condition."""
-    recordings = [conditions.clip(name, condition) + bytes(SILENCE_MS * MS_BYTES) for name in REFERENCES]
-    heard = trio.run(_heard, engine, recordings)
-    pairs = zip(REFERENCES.values(), heard, strict=True)
-    return sum(word_errors(text, _text(said)) for text, said in pairs) / WORDS
+    heard = trio.run(_heard, engine, _recordings(condition))
+    pairs = zip(cycle(REFERENCES.values()), heard, strict=False)
+    return sum(word_errors(text, _text(said)) for text, said in pairs) / WORDS / len(SHIFTS_MS)
+
+
+def _recordings(condition: str) -> list[bytes]:
+    tail = bytes(SILENCE_MS * MS_BYTES)
+    return [
+        bytes(shift_ms * MS_BYTES) + conditions.clip(name, condition) + tail
+        for shift_ms in SHIFTS_MS
+        for name in REFERENCES
+    ]
 
 
 def invented_words(engine: Engine, seconds: float) -> dict[str, int]:
