@@ -74,12 +74,23 @@ def _daemon(place: Place, url: str, more: str = "") -> list[str]:
     return [*shlex.split(place.daemon_command), "serve", "--config", str(file)]
 
 
+ONE_CONNECTION: Final = "redial = false\n"
+"""As everybody beside: no audio is kept for another connection, and nobody looks whether the provider listens."""
+
+
 def _daemon_plain(place: Place) -> list[str]:
+    return _daemon(place, f"ws://127.0.0.1:{place.upstream_port}", ONE_CONNECTION)
+
+
+def _daemon_redials(place: Place) -> list[str]:
+    """As it is by default: what is not final is kept, and a lost connection replaced."""
     return _daemon(place, f"ws://127.0.0.1:{place.upstream_port}")
 
 
 def _daemon_tls(place: Place) -> list[str]:
-    return _daemon(place, f"wss://127.0.0.1:{place.upstream_port}", f'ca_file = "{place.ca_file}"\n')
+    return _daemon(
+        place, f"wss://127.0.0.1:{place.upstream_port}", f'ca_file = "{place.ca_file}"\n{ONE_CONNECTION}'
+    )
 
 
 def _blind(module: str) -> Callable[[Place], list[str]]:
@@ -127,6 +138,7 @@ CONTESTANTS: Final[dict[str, Contestant]] = {
     one.name: one
     for one in (
         Contestant("daemon", "routeraudio", _daemon_plain, _says_ready),
+        Contestant("daemon-failover", "routeraudio, failover", _daemon_redials, _says_ready),
         Contestant("daemon-tls", "routeraudio, TLS", _daemon_tls, _says_ready, has_tls_upstream=True),
         Contestant("gateway", "gateway, metering", _daemon_plain, _says_ready, target=PASSAGE),
         Contestant(UVLOOP_COPY, "uvloop copy", _blind("blind_websockets"), _accepts),

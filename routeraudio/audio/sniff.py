@@ -12,7 +12,7 @@ more predictable as something else: silence, tones, music and noise never are.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,10 @@ SOUND_S: Final = 1.0
 """Sound that the statistics need; silence does not count."""
 
 GIVE_UP_S: Final = 10.0
-"""After so much audio that was silence or noise nobody looks any more. A look takes about a millisecond."""
+"""After so much audio that was silence or noise nobody looks any more."""
+
+LOOKS_MAX: Final = 3
+"""What is like noise in so many seconds of sound is noise. Hundreds of sessions that begin together look together."""
 
 UNPREDICTABLE: Final = 0.6
 PREDICTABLE: Final = 0.35
@@ -34,6 +37,11 @@ GAIN: Final = 2.5
 """How much more predictable something else must be."""
 
 ORDER: Final = 8
+
+_SAMPLES_MAX: Final = 16_000
+"""The prediction is made from no more: bytes read as mu-law are twice as many samples."""
+
+_BLOCK: Final = 8_000
 
 HEADER_BYTES_MAX: Final = 65_536
 """Before the samples of a WAV file; some programs write lists of tags there."""
@@ -45,6 +53,8 @@ _DISTINCT: Final = 100
 """Values in a second that sound has at the least; a constant has one."""
 
 _PIECE_S: Final = 0.1
+
+_DONE: Final = object()
 
 _MAGIC: Final = (
     (b"OggS", "an Ogg stream", "encoding=ogg_opus"),
@@ -58,7 +68,7 @@ _MAGIC: Final = (
 
 _BEGINNINGS: Final = (b"RIFF", *(magic for magic, _, _ in _MAGIC))
 
-Samples = NDArray[np.float64]
+Samples = NDArray[np.float32]
 
 
 class Sniffer:
@@ -78,6 +88,10 @@ class Sniffer:
         """Pieces that are not silent."""
         self._piece_bytes = int(_PIECE_S * audio.sample_rate) * audio.bytes_per_step
         self._looked_bytes = 0
+        self._give_up_bytes = int(GIVE_UP_S * audio.bytes_per_second)
+        self._looks = 0
+        self._look: Iterator[None] | None = None
+        """The steps that are left of one."""
         self.is_done = False
 
     def read(self, data: bytes) -> bytes:
@@ -157,31 +171,53 @@ class Sniffer:
         )
 
     def _listen(self, data: bytes) -> None:
-        """Gather sound; look at it once there is enough."""
-        self._looked_bytes += len(data)
+        """Gather sound, and look at it a second at a time.
+
+        A look is spread over the messages that follow, so that sessions that begin together do not look together.
+        """
         self._seen += data
-        while len(self._seen) >= self._piece_bytes:
-            piece = bytes(self._seen[: self._piece_bytes])
-            del self._seen[: self._piece_bytes]
-            if _level(_s16(piece)) >= _SILENT or self._audio.encoding == "pcm_mulaw":
-                self._sound += piece
-        second_bytes = self._audio.bytes_per_second
-        look_bytes = int(SOUND_S * second_bytes)
-        while len(self._sound) >= look_bytes:
-            sound = bytes(self._sound[:look_bytes])
-            del self._sound[:look_bytes]
-            if self._is_as_said(sound):
+        for _ in range(1 + len(data) // self._piece_bytes):
+            if self._look is None and (sound := self._second_of_sound()):
+                self._look = self._steps(sound)
+            if self._look is not None and next(self._look, _DONE) is _DONE:
+                self._look = None
+            if self._look is None and (self._looks == LOOKS_MAX or self._looked_bytes >= self._give_up_bytes):
                 self._finish()
-        if self._looked_bytes >= GIVE_UP_S * second_bytes:
-            self._finish()
+            if self.is_done:
+                return
+
+    def _second_of_sound(self) -> bytes:
+        """Empty: there is less."""
+        look_bytes = int(SOUND_S * self._audio.bytes_per_second)
+        if len(self._seen) < look_bytes:
+            return b""
+        self._sound += self._without_silence(bytes(self._seen[:look_bytes]))
+        del self._seen[:look_bytes]
+        self._looked_bytes += look_bytes
+        sound = bytes(self._sound[:look_bytes])
+        if len(sound) < look_bytes:
+            return b""
+        del self._sound[:look_bytes]
+        self._looks += 1
+        return sound
+
+    def _without_silence(self, data: bytes) -> bytes:
+        """The pieces that tell something."""
+        if self._audio.encoding == "pcm_mulaw":
+            return data
+        length = self._piece_bytes
+        whole = data[: len(data) // length * length]
+        levels = np.abs(_s16(whole)).reshape(-1, length // 2).mean(axis=1)
+        return b"".join(whole[at * length : (at + 1) * length] for at in np.flatnonzero(levels >= _SILENT))
 
     def _finish(self) -> None:
         self.is_done = True
+        self._look = None
         self._seen.clear()
         self._sound.clear()
 
-    def _is_as_said(self, sound: bytes) -> bool:
-        """Whether it is sure that it is; False: what comes next may tell more.
+    def _steps(self, sound: bytes) -> Iterator[None]:
+        """One look, in steps of a tenth of a millisecond. It is the last one if it is sure that all is as said.
 
         Raises:
             ClientFault: it is sure that it is something else.
@@ -189,33 +225,37 @@ class Sniffer:
         for what, (is_it, instead) in _CERTAIN.items():
             if self._audio.encoding == "pcm_s16le" and is_it(sound):
                 raise _refused(what, instead)
+        yield
         own = _READ[self._audio.encoding]
         residue = _residue(own(sound), self._audio.channels)
         if residue < UNPREDICTABLE:
-            return True
+            self._finish()
+            return
+        yield
         if residue == float("inf"):
-            return False
-        others = [
-            (_residue(read(sound), self._audio.channels), what, instead)
-            for what, (read, instead) in _CANDIDATES.items()
-            if read is not own
-        ]
-        least, what, instead = min(others)
+            return
+        least, found = float("inf"), ("", "")
+        for what, (read, instead) in _CANDIDATES.items():
+            if read is own:
+                continue
+            other = _residue(read(sound), self._audio.channels)
+            if other < least:
+                least, found = other, (what, instead)
+            yield
         if least <= min(PREDICTABLE, residue / GAIN):
-            raise _refused(what, instead)
-        return False
+            raise _refused(*found)
 
 
 def _s16(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float64)
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
 
 
 def _s16_big(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 2 * 2], ">i2").astype(np.float64)
+    return np.frombuffer(data[: len(data) // 2 * 2], ">i2").astype(np.float32)
 
 
 def _mulaw(data: bytes) -> Samples:
-    return EXPANSION.take(np.frombuffer(data, np.uint8)).astype(np.float64)
+    return EXPANSION.take(np.frombuffer(data, np.uint8)).astype(np.float32)
 
 
 def _are_floats(data: bytes) -> bool:
@@ -238,13 +278,13 @@ def _are_shifted(data: bytes) -> bool:
 
 
 def _s32(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.float64) / 65_536
+    return np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.float32) / np.float32(65_536)
 
 
 def _s24(data: bytes) -> Samples:
     octets = np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
     return (octets[:, 1].astype(np.int32) | (octets[:, 2].astype(np.int8).astype(np.int32) << 8)).astype(
-        np.float64
+        np.float32
     )
 
 
@@ -278,11 +318,11 @@ def _residue(samples: Samples, channels: int) -> float:
 
     Levinson's recursion on the autocorrelation (Rabiner and Schafer, Digital Processing of Speech Signals, 8.3.2).
     """
-    one = samples[: len(samples) // channels * channels : channels]
+    one = samples[: min(len(samples) // channels, _SAMPLES_MAX) * channels : channels]
     one = one - one.mean() if len(one) > ORDER else one[:0]
     if _level(one) < _SILENT:
         return float("inf")
-    lags = [float(np.dot(one[: len(one) - lag], one[lag:])) for lag in range(ORDER + 1)]
+    lags = [_product(one[: len(one) - lag], one[lag:]) for lag in range(ORDER + 1)]
     left = lags[0]
     weights = np.zeros(ORDER + 1)
     weights[0] = 1.0
@@ -293,6 +333,13 @@ def _residue(samples: Samples, channels: int) -> float:
         if left <= 0:
             return 0.0
     return float(np.sqrt(left / lags[0]))
+
+
+def _product(one: Samples, other: Samples) -> float:
+    """In blocks: from 10,000 values on OpenBLAS wakes threads, and waits milliseconds for a core that is busy."""
+    return sum(
+        float(np.dot(one[at : at + _BLOCK], other[at : at + _BLOCK])) for at in range(0, len(one), _BLOCK)
+    )
 
 
 def _may_go_on(held: bytes) -> bool:

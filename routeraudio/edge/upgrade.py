@@ -11,8 +11,8 @@ from websockets.typing import Subprotocol
 
 from routeraudio.edge.request_head import Head
 from routeraudio.policy.limits import Limits
+from routeraudio.policy.rates import Bucket
 from routeraudio.transport.bytestream import ByteStream
-from routeraudio.transport.flood import Flood
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.tls import set_options
 from routeraudio.transport.websocket import WebSocket
@@ -56,7 +56,7 @@ async def open_websocket(
         ping_s=limits.ping_s,
         pong_s=limits.pong_s,
         close_s=limits.close_client_s,
-        flood=Flood(limits.flood_per_s, limits.flood_burst_max),
+        flood=Bucket(limits.flood_per_s, limits.flood_burst_max),
         text_bytes_max=text_bytes_max,
         counts_texts=counts_texts,
         ahead_bytes_max=limits.read_ahead_bytes,

@@ -6,7 +6,6 @@ that it cannot outlive a daemon that was killed. One that is silent for too long
 killed, which tells its sessions, and replaced.
 """
 
-import random
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import trio
 from routeraudio.engine.command import Alive, Listening
 from routeraudio.engine.faults import EngineFault
 from routeraudio.engine.loading import Model, check_installed, default_model
+from routeraudio.policy.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -29,11 +29,6 @@ SILENT_S: Final = 4.0
 """A running engine says something every second; one that does not for this long is replaced."""
 STOP_S: Final = 3.0
 """From SIGTERM to SIGKILL."""
-
-BACKOFF_S: Final = 0.25
-BACKOFF_S_MAX: Final = 10.0
-STEADY_S: Final = 60.0
-"""An engine that ran for this long has earned a quick restart again."""
 
 LINE_BYTES_MAX: Final = 4096
 BACKLOG: Final = 256
@@ -67,7 +62,7 @@ async def supervise(
     served = [default_model("auto")] if models is None else list(models)
     for model in served:
         check_installed(model)
-    backoff_s = BACKOFF_S
+    backoff = Backoff()
     with _listening(host, port) as listening:
         task_status.started(listening.getsockname()[1])
         while True:
@@ -77,11 +72,7 @@ async def supervise(
                 await _watch(child, served)
             finally:
                 await _stop(child)
-            if trio.current_time() - began_s > STEADY_S:
-                backoff_s = BACKOFF_S
-            # Half of it by chance, so that several daemons of one machine do not restart in step.
-            pause_s = backoff_s * random.uniform(0.5, 1)  # noqa: S311  (no secret)
-            backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
+            pause_s = backoff.pause_s(trio.current_time() - began_s)
             log.warning(
                 "engine_died", pid=child.pid, exit_code=child.returncode, restart_in_s=round(pause_s, 2)
             )

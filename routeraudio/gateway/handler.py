@@ -40,6 +40,7 @@ from routeraudio.model.errors import (
     unauthorized,
 )
 from routeraudio.model.exceptions import bug_fields
+from routeraudio.model.message import Message
 from routeraudio.model.router_token import is_token
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
@@ -48,13 +49,16 @@ from routeraudio.providers.base import Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.routes import Route
 from routeraudio.session.credit import Credit
-from routeraudio.session.first_messages import FirstMessages
+from routeraudio.session.first_messages import FIRST_CHARACTERS_MAX, FirstMessages
 from routeraudio.session.frame import Running
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
+
+FIRST_BYTES_MAX: Final = 4 * FIRST_CHARACTERS_MAX
+"""Of a first message that holds a key: a character of UTF-8 has four bytes at the most."""
 
 OPENING_CHARACTERS_MAX: Final = 16_384
 """Of a first text message that may hold a key: taking it out costs 0.3 ms per 1,000 characters at the worst."""
@@ -199,7 +203,13 @@ class GatewayHandler:
         await self._guarded(client, call_, lambda: self._listen_and_run(client, call_))
 
     async def _listen_and_run(self, client: WebSocket, call_: GatewayCall) -> None:
-        first_message = FirstMessages()
+        client.narrow(FIRST_BYTES_MAX)
+
+        def is_enough(_message: Message) -> bool:
+            client.widen()  # what comes behind it may be audio
+            return True
+
+        first_message = FirstMessages(is_enough)
         client.start(first_message)
         principal = await self._principal(call_, await self._key_of_first_message(call_.call, first_message))
         self._check(call_.call, principal)

@@ -39,7 +39,7 @@ class Kept:
         replay_s: as much is kept at the most.
     """
 
-    __slots__ = ("_audio", "_begin_bytes", "_bytes_max", "_end_bytes", "_items")
+    __slots__ = ("_audio", "_begin_bytes", "_bytes_max", "_end_bytes", "_items", "_size_bytes")
 
     def __init__(self, audio: AudioFormat, replay_s: float) -> None:
         self._audio = audio
@@ -48,14 +48,17 @@ class Kept:
         self._begin_bytes = 0
         """Where in the session's audio the first kept byte was."""
         self._end_bytes = 0
+        self._size_bytes = 0
 
     def keep(self, command: Command) -> None:
         """This was sent. `FINISH` is not kept: it is said once, behind whatever is replayed."""
         if command is Control.FINISH:
             return
         self._items.append(command)
+        self._size_bytes += ITEM_BYTES
         if isinstance(command, bytes):
             self._end_bytes += len(command)
+            self._size_bytes += len(command)
         if self._size_bytes > self._bytes_max:
             self._shrink()
 
@@ -67,8 +70,7 @@ class Kept:
             length = len(items[0]) if isinstance(items[0], bytes) else 0
             if self._begin_bytes + length > from_bytes:
                 break
-            self._begin_bytes += length
-            items.popleft()
+            self._drop()
 
     def since(self, until_ms: int) -> Replay:
         """What a new connection needs, when all before a position is final. Begins later where not all is kept."""
@@ -97,10 +99,6 @@ class Kept:
                 length -= len(item)
         return b"".join(reversed(found))
 
-    @property
-    def _size_bytes(self) -> int:
-        return self._end_bytes - self._begin_bytes + ITEM_BYTES * len(self._items)
-
     def _place(self, until_ms: int) -> int:
         """The first byte that is still wanted when all before a position is final."""
         from_ms = max(0, until_ms - OVERLAP_MS)
@@ -111,6 +109,10 @@ class Kept:
         """The oldest give way, some more than needed so that this is rare."""
         target_bytes = self._bytes_max - self._bytes_max // 16
         while self._items and self._size_bytes > target_bytes:
-            item = self._items.popleft()
-            if isinstance(item, bytes):
-                self._begin_bytes += len(item)
+            self._drop()
+
+    def _drop(self) -> None:
+        item = self._items.popleft()
+        length = len(item) if isinstance(item, bytes) else 0
+        self._begin_bytes += length
+        self._size_bytes -= length + ITEM_BYTES

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import webrtcvad  # type: ignore[import-untyped]  # see `audio.vad`
+from numpy.typing import NDArray
 
 from routeraudio.audio.g711 import MulawDecoder
 from routeraudio.audio.pcm import downmix
@@ -65,11 +66,9 @@ class Stall:
         self._mulaw = MulawDecoder(audio) if audio.encoding == "pcm_mulaw" else None
         self._factor = _RATES_HZ[audio.sample_rate]
         self._stall_ms = round(stall_s * 1000)
+        self._look_bytes = int(audio.bytes_per_second * min(LOOK_S, stall_s))
         self._detector = webrtcvad.Vad(_MODE)
         self._is_armed = True
-        self._looked_bytes = 0
-        self.look_at_bytes = 0
-        """`look` has nothing to do before so much of the session's audio has been sent."""
         self.text(0)
 
     def text(self, sent_bytes: int) -> None:
@@ -83,6 +82,7 @@ class Stall:
         self._levels_db: list[float] = []
         self._looked_bytes = sent_bytes
         self.look_at_bytes = sent_bytes + self._audio.bytes_per_second * self._stall_ms // 1000
+        """`look` has nothing to do before so much of the session's audio has been sent."""
 
     def left(self, sent_bytes: int) -> None:
         """The provider was left. If the next one hears no words either, there are none."""
@@ -96,9 +96,11 @@ class Stall:
             kept: has what was sent since the last look.
             sent_bytes: of the session's audio, all in all.
         """
-        self._listen(kept.last(sent_bytes - self._looked_bytes))
-        self._looked_bytes = sent_bytes
-        self.look_at_bytes = sent_bytes + int(self._audio.bytes_per_second * LOOK_S)
+        new = kept.last(sent_bytes - self._looked_bytes)[: self._look_bytes]
+        self._looked_bytes += len(new)
+        # What is left is for the next chunks: nobody else waits for more than one look.
+        self.look_at_bytes = max(sent_bytes + 1, self._looked_bytes + self._look_bytes)
+        self._listen(new)
         speech, gaps = self._speech_frames, self._gap_frames
         is_enough = speech * FRAME_MS >= self._stall_ms * _SPEECH_SHARE
         return (
@@ -116,19 +118,23 @@ class Stall:
         rate = self._audio.sample_rate // self._factor
         frame_bytes = rate * FRAME_MS // 1000 * 2
         is_speech = self._detector.is_speech
+        spoken: list[int] = []
         for start in range(0, len(mono) - frame_bytes + 1, frame_bytes):
             if is_speech(mono[start : start + frame_bytes], rate):
                 if self._speech_frames and self._quiet_frames <= _PAUSE_FRAMES:
                     self._gap_frames += self._quiet_frames
                 self._speech_frames += 1
-                self._levels_db.append(_level_db(mono[start : start + frame_bytes]))
+                spoken.append(start // frame_bytes)
                 self._quiet_frames = 0
             else:
                 self._quiet_frames += 1
-        del self._levels_db[:-_LEVELS_MAX]
+        if spoken:
+            self._levels_db += _levels_db(mono, frame_bytes)[spoken].tolist()
+            del self._levels_db[:-_LEVELS_MAX]
 
 
-def _level_db(frame: bytes) -> float:
-    """Of the difference from sample to sample, in which rumble counts little."""
-    samples = np.diff(np.frombuffer(frame, "<i2").astype(np.float32))
-    return float(10 * np.log10(np.dot(samples, samples) / len(samples) + 1))
+def _levels_db(mono: bytes, frame_bytes: int) -> NDArray[np.float32]:
+    """Of each frame: of the difference from sample to sample, in which rumble counts little."""
+    samples = np.frombuffer(mono[: len(mono) // frame_bytes * frame_bytes], "<i2").astype(np.float32)
+    steps = np.diff(samples.reshape(-1, frame_bytes // 2), axis=1)
+    return np.asarray(10 * np.log10(np.einsum("ij,ij->i", steps, steps) / steps.shape[1] + 1), np.float32)

@@ -21,10 +21,10 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from routeraudio.model.errors import UpstreamFault
 from routeraudio.policy.limits import Limits
+from routeraudio.policy.rates import Bucket
 from routeraudio.providers.base import Dial
 from routeraudio.session.streams import Refused
 from routeraudio.transport.bytestream import ByteStream, detach
-from routeraudio.transport.flood import Flood
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.retry_after import retry_after_s
 from routeraudio.transport.tls import set_options
@@ -79,7 +79,7 @@ async def open_upstream(
         pong_s=limits.pong_s,
         close_s=limits.close_upstream_s,
         # Transcripts are texts; what is left are pings, fragments, and messages of nothing.
-        flood=Flood(limits.flood_per_s, limits.flood_burst_max),
+        flood=Bucket(limits.flood_per_s, limits.flood_burst_max),
         counts_texts=False,
         unread=unread,
     )

@@ -28,9 +28,9 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.model.message import Message
+from routeraudio.policy.rates import Bucket
 from routeraudio.session.streams import Closed, Listener
 from routeraudio.transport.bytestream import READ_BYTES, close_socket, half_close
-from routeraudio.transport.flood import Flood
 from routeraudio.transport.frames import (
     HEAD_BYTES,
     LENGTH_16,
@@ -87,7 +87,7 @@ class WebSocket:
         ping_s: float,
         pong_s: float,
         close_s: float,
-        flood: Flood | None = None,
+        flood: Bucket | None = None,
         text_bytes_max: int | None = None,
         counts_texts: bool = True,
         ahead_bytes_max: int = 0,
@@ -133,6 +133,14 @@ class WebSocket:
         self._heard = True
         self._quiet_since_s = 0.0
         self._pinged = False
+
+    def narrow(self, bytes_max: int) -> None:
+        """Messages have at most so many bytes, until `widen`: of somebody who has shown no key yet."""
+        self._bytes_max = bytes_max
+
+    def widen(self) -> None:
+        """The protocol's own bound holds."""
+        self._bytes_max = self._protocol.max_message_size or 0
 
     # What a session calls.
 
@@ -361,7 +369,7 @@ class WebSocket:
                 start += MASK_BYTES
             stop = start + length
             if length > self._bytes_max or bool(second & MASK_BIT) is not self._is_masked:
-                self._hand_over(data[begin:])
+                self._take_wrong(data[begin:], length)
                 return
             if stop > end:
                 break
@@ -375,6 +383,13 @@ class WebSocket:
                 return
             begin = stop
         self._rest = data[begin:]
+
+    def _take_wrong(self, data: bytes, length: int) -> None:
+        """A frame that is not masked as it should be, or too long; the protocol object judges the rest."""
+        if self._bytes_max < length <= (self._protocol.max_message_size or 0):
+            self._violate(CloseCode.MESSAGE_TOO_BIG, f"this message has at most {self._bytes_max} bytes")
+        else:
+            self._hand_over(data)
 
     def _has_ended(self) -> bool:
         """Whether what was just taken ended the connection."""
@@ -406,6 +421,9 @@ class WebSocket:
             self._is_text_gathered = frame.opcode is TEXT
         # Only the bytes are kept: they are bounded, the number of empty fragments is not.
         self._gathered += frame.data
+        if len(self._gathered) > self._bytes_max:
+            self._violate(CloseCode.MESSAGE_TOO_BIG, f"this message has at most {self._bytes_max} bytes")
+            return
         if frame.fin:
             data = bytes(self._gathered)
             self._gathered.clear()
@@ -438,7 +456,7 @@ class WebSocket:
             self._watch()
 
     def _count(self) -> None:
-        if self._flood is not None and not self._flood.allows(trio.current_time()):
+        if self._flood is not None and not self._flood.take(trio.current_time()):
             self._flood = None
             self._violate(CloseCode.POLICY_VIOLATION, "too many messages without audio")
 

@@ -10,7 +10,6 @@ what comes, and were all of them dead, connections would wait and not be refused
 """
 
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -34,6 +33,7 @@ from routeraudio.edge.listeners import names, open_listeners
 from routeraudio.engine.spawned import spawned
 from routeraudio.model.errors import ConfigFault
 from routeraudio.observability import metrics
+from routeraudio.policy.backoff import Backoff
 from routeraudio.workers import sd_notify
 from routeraudio.workers.context import Place
 from routeraudio.workers.shared_state import SharedState, new_descriptor
@@ -45,11 +45,6 @@ START_S: Final = 60.0
 
 STOP_S: Final = 35.0
 """After `lame_duck_s` and `drain_s`: last words and closing handshakes (20 s), and room. Then workers are killed."""
-
-BACKOFF_S: Final = 0.25
-BACKOFF_S_MAX: Final = 10.0
-STEADY_S: Final = 60.0
-"""A worker that ran for this long is restarted without a growing pause."""
 
 MESSAGE_BYTES_MAX: Final = 256
 CREDENTIALS: Final = struct.Struct("3i")
@@ -234,7 +229,7 @@ class WorkerSupervisor:
             WorkerFault: it does not start the first time; later it is tried again for ever, with growing pauses.
         """
         is_first = True
-        backoff_s = BACKOFF_S
+        backoff = Backoff()
         while not self._stopping.is_set():
             began_s = trio.current_time()
             worker = self._start(number)
@@ -253,11 +248,7 @@ class WorkerSupervisor:
                 break
             if is_first:
                 raise WorkerFault(exit_code if exit_code and exit_code > 0 else 1)
-            if trio.current_time() - began_s > STEADY_S:
-                backoff_s = BACKOFF_S
-            # Half of it by chance: what killed one may have killed all, and need not be met by all at once again.
-            pause_s = backoff_s * random.uniform(0.5, 1)  # noqa: S311  (no secret)
-            backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
+            pause_s = backoff.pause_s(trio.current_time() - began_s)
             log.error("worker_died", worker=number, exit_code=exit_code, restart_in_s=round(pause_s, 2))
             with trio.move_on_after(pause_s):
                 await self._stopping.wait()

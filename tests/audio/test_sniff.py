@@ -10,6 +10,7 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
+from routeraudio.audio import sniff
 from routeraudio.audio.g711 import EXPANSION
 from routeraudio.audio.sniff import Sniffer
 from routeraudio.model.audio import AudioFormat
@@ -185,3 +186,22 @@ def test_a_header_without_end() -> None:
 def test_short_audio_comes_through(data: bytes) -> None:
     """What was held is given back at the end."""
     assert sniffed(data) == data
+
+
+def test_a_look_is_spread_over_messages_and_noise_is_looked_at_three_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    messages: list[int] = []
+    start, residue = 0, sniff._residue
+
+    def counted(samples: NDArray[np.float32], channels: int) -> float:
+        messages.append(start)
+        return residue(samples, channels)
+
+    monkeypatch.setattr(sniff, "_residue", counted)
+    sniffer, noise = Sniffer(S16), RNG.normal(0, 3_000, 16_000 * 12).astype("<i2").tobytes()
+    for start in range(0, len(noise), 640):
+        if not sniffer.is_done:
+            sniffer.read(noise[start : start + 640])
+    assert sniffer.is_done
+    assert len(messages) == len(set(messages)) == sniff.LOOKS_MAX * len(sniff._CANDIDATES)

@@ -16,11 +16,14 @@ from tests.store.world import NODE, add_key, execute, mark, opening
 
 @pytest.fixture
 def store(postgres: Postgres) -> Iterator[SqlStore]:
-    """A store on the server, impatient."""
-    store = open_store(postgres.create(f"test-{uuid4().hex}"), statement_s=0.5)
-    store.migrate()
+    """A store on the server, impatient, but not while the test is being prepared."""
+    url = postgres.create(f"test-{uuid4().hex}")
+    patient = open_store(url)
+    patient.migrate()
+    add_key(patient)
+    patient.close()
+    store = open_store(url, statement_s=0.5)
     store.join(NODE)
-    add_key(store)
     yield store
     store.close()
 

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 from wsproto.events import CloseConnection
 
-from routeraudio.transport.flood import Flood
+from routeraudio.policy.rates import Bucket
 from routeraudio.transport.websocket import TINY_BYTES, UNSENT_PAUSE_BYTES
 from tests.transport.peers import CLIENT, SERVER, Kind, at_once, open_line, text
 
@@ -40,7 +40,7 @@ async def test_a_close_without_a_code(autojump_clock: MockClock, kind: Kind) -> 
 @pytest.mark.parametrize("counts_texts", [True, False])
 async def test_texts_may_carry_audio(autojump_clock: MockClock, counts_texts: bool) -> None:
     """Then they are slowed by back-pressure like any audio, and are no flood."""
-    async with open_line(flood=Flood(1.0, 10), counts_texts=counts_texts) as line:
+    async with open_line(flood=Bucket(1.0, 10), counts_texts=counts_texts) as line:
         with trio.fail_after(10):
             for _ in range(50):
                 await line.peer.say(text("x" * TINY_BYTES))

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from websockets.frames import Frame
 from wsproto.events import CloseConnection, Ping, Pong
 
-from routeraudio.transport.flood import Flood
+from routeraudio.policy.rates import Bucket
 from routeraudio.transport.websocket import FRAMES_PER_PASS, TINY_BYTES
 from tests.transport.peers import (
     CLIENT,
@@ -138,7 +138,7 @@ def opening(name: str) -> bytes:
 @pytest.mark.parametrize("name", CHAFF)
 async def test_a_flood_is_refused(name: str, autojump_clock: MockClock) -> None:
     """More messages without audio than the burst allows end the connection with 1008."""
-    async with open_line(flood=Flood(RATE, BURST)) as line:
+    async with open_line(flood=Bucket(RATE, BURST)) as line:
         await line.peer.say_raw(opening(name) + CHAFF[name] * (BURST + 1))
         with at_once():
             ended = await line.listener.end()
@@ -149,7 +149,7 @@ async def test_a_flood_is_refused(name: str, autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize("name", CHAFF)
 async def test_what_the_rate_allows_goes_on(name: str, autojump_clock: MockClock) -> None:
     """A burst, and then the sustained rate, are nobody's fault."""
-    async with open_line(flood=Flood(RATE, BURST)) as line:
+    async with open_line(flood=Bucket(RATE, BURST)) as line:
         await line.peer.say_raw(opening(name) + CHAFF[name] * (BURST - 2))
         for _ in range(200):
             await trio.sleep(1 / RATE)
@@ -161,7 +161,7 @@ async def test_what_the_rate_allows_goes_on(name: str, autojump_clock: MockClock
 @pytest.mark.parametrize("name", CHAFF)
 async def test_a_little_more_than_the_rate_allows_is_found_out(name: str, autojump_clock: MockClock) -> None:
     """A flood that hides below the burst ends too."""
-    async with open_line(flood=Flood(RATE, BURST)) as line:
+    async with open_line(flood=Bucket(RATE, BURST)) as line:
         await line.peer.say_raw(opening(name))
         for _ in range(20 * BURST):
             if line.listener.closings:
@@ -173,7 +173,7 @@ async def test_a_little_more_than_the_rate_allows_is_found_out(name: str, autoju
 
 async def test_audio_is_no_flood(autojump_clock: MockClock) -> None:
     """Messages of 5 ms of audio or more, however many, are slowed down, not refused."""
-    async with open_line(flood=Flood(RATE, BURST)) as line:
+    async with open_line(flood=Bucket(RATE, BURST)) as line:
         for _ in range(40):
             await line.peer.say_raw(frame(0x82, bytes(TINY_BYTES)) * 500)
         await line.listener.until(lambda: len(line.listener.messages) == 20_000)
@@ -410,3 +410,22 @@ async def test_a_listener_that_raises_at_the_end_is_told_too(end: str, autojump_
         await other.peer.say(text("hello"))
         await other.listener.until(lambda: other.listener.messages)
         assert [type(error) for error in broken.listener.crashes] == [Bug]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_a_narrow_line(is_cut: bool, autojump_clock: MockClock) -> None:
+    """Who has shown no key may say little at once, in one frame or in several; afterwards as much as anybody."""
+    async with open_line() as line:
+        line.driver.narrow(100)
+        await line.peer.say(text("x" * 100))
+        await line.listener.until(lambda: len(line.listener.messages) == 1)
+        line.driver.widen()
+        await line.peer.say(text("x" * 1000))
+        await line.listener.until(lambda: len(line.listener.messages) == 2)
+        line.driver.narrow(100)
+        long = frame(0x81, b"x" * 101)
+        if is_cut:
+            long = frame(0x01, b"x" * 60) + frame(0x00, b"x" * 60)
+        await line.peer.say_raw(long)
+        ended = await line.listener.end()
+        assert (ended.code, ended.is_violation) == (1009, True)

@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
+from trio_websocket import ConnectionClosed
 
 from tests.edge.fakes import AUDIO, FakeDeepgram, client, client_on, get, whole_session
 from tests.edge.processes import PATIENCE_S, Running, configured, failing, running
@@ -114,9 +115,10 @@ async def test_ready_while_one_is(tmp_path: Path) -> None:
     ):
         while deepgram.open_now < 3:
             assert (await get(daemon.port, "/readyz")).json == {"status": "ready"}
-            await stack.enter_async_context(open_sessions(daemon.port, 1))
             # One that meets a full worker while the others are stuck is turned away; clients try again then.
-            with trio.move_on_after(1):
+            caller = await stack.enter_async_context(client(daemon.port))
+            with suppress(ConnectionClosed), trio.move_on_after(1):
+                await caller.send(AUDIO)
                 await deepgram.changed.wait()
         await until_standing(daemon.port, "full")
 

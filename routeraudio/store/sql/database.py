@@ -4,7 +4,7 @@ in `sqlite` and in `postgres`; statements are shared.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -56,6 +56,10 @@ class Database(ABC):
 
     def lock_schema(self, connection: sa.Connection) -> None:  # noqa: B027  (a writing transaction may be enough)
         """Wait until nobody else migrates."""
+
+    def patient(self) -> AbstractContextManager[None]:
+        """Within the block a transaction waits for others longer than a statement may take."""
+        return nullcontext()
 
     def tend(self) -> None:  # noqa: B027  (there may be nothing to do)
         """Housekeeping, now and then."""

@@ -34,6 +34,9 @@ READERS_MAX: Final = 4
 CHECKPOINT_WRITES: Final = 500
 """Transactions between two checkpoints: some megabytes of WAL."""
 
+PATIENT_MS: Final = 30_000
+"""For other processes of a fleet that start at the same time: one migrates, which takes a second on an idle machine."""
+
 CHECKPOINT_WAIT_MS: Final = 250
 """What a checkpoint may wait for readers; what it leaves undone the next one does."""
 
@@ -74,6 +77,28 @@ class SQLite(Database):
             # What has been committed does not fail any more; the next sweep tells what is wrong.
             with suppress(StoreUnavailable):
                 self._checkpoint()
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """See `Database`. The writer's pool has one connection: what is set on it holds for what follows."""
+        self._be_patient(PATIENT_MS)
+        try:
+            yield
+        finally:
+            self._be_patient(self._statement_ms)
+
+    def _be_patient(self, busy_ms: int) -> None:
+        with self._told():
+            try:
+                raw = self._writer.raw_connection()
+            except sqlite3.Error as error:
+                raise StoreUnavailable(
+                    f"the store {self.name} does not answer ({type(error).__name__}, {error.sqlite_errorname})"
+                ) from None
+            connection = raw.driver_connection
+            assert isinstance(connection, sqlite3.Connection)
+            connection.execute(f"PRAGMA busy_timeout={busy_ms}")
+            raw.close()
 
     def read(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
@@ -141,8 +166,11 @@ def _engine(
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        # The first of several processes that start together turns the log on, and the others wait for it.
+        connection.execute(f"PRAGMA busy_timeout={PATIENT_MS}")
         for pragma in pragmas:
             connection.execute(pragma).fetchone()
+        connection.execute(f"PRAGMA busy_timeout={round(statement_s * 1000)}")
 
     @event.listens_for(engine, "begin")
     def begin_as_told(connection: sa.Connection) -> None:

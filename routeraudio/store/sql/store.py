@@ -39,7 +39,7 @@ class SqlStore:
 
     def migrate(self) -> None:
         """See `Store`."""
-        with self._database.write() as transaction:
+        with self._database.patient(), self._database.write() as transaction:
             self._database.lock_schema(transaction.connection)
             migrate(transaction.connection, self.name)
 
