@@ -5,11 +5,13 @@ good until something has come over the new connection: the first message may nev
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
+import msgspec
 import structlog
 import trio
 
@@ -25,7 +27,25 @@ from routeraudio.session.streams import MessageStream
 
 log = structlog.get_logger(__name__)
 
-PREFIX: Final = "resume_"
+_TOKEN: Final = re.compile(r"resume~([A-Za-z0-9._-]{0,64})~([0-9]{1,4})~[A-Za-z0-9_-]{16,64}")
+
+
+class Home(msgspec.Struct, frozen=True):
+    """Where a session is. Stands in its tokens."""
+
+    node: str
+    """Name of the machine among several; empty where there is one, or it has none."""
+    worker: int
+
+
+ONLY: Final = Home("", 1)
+"""Of a daemon of one process."""
+
+
+def home_of(token: str) -> Home | None:
+    """Of the session that the token is for; None: it is no token of ours."""
+    found = _TOKEN.fullmatch(token)
+    return None if found is None else Home(found[1], int(found[2]))
 
 
 class Owner:
@@ -102,15 +122,11 @@ class Kept:
 
 
 class Comebacks:
-    """Those of one worker.
+    """Those of one worker."""
 
-    Args:
-        place: tells where the session is; stands in its tokens.
-    """
-
-    def __init__(self, access: Authenticator, place: str = "1") -> None:
+    def __init__(self, access: Authenticator, home: Home) -> None:
         self._access = access
-        self._place = place
+        self.home = home
         self._kept: dict[str, Kept] = {}
 
     async def run(
@@ -172,7 +188,7 @@ class Comebacks:
 
     def renewed(self, kept: Kept, tokens: list[str]) -> str:
         """Another token of that session; the last one before it stays good."""
-        token = f"{PREFIX}{self._place}_{secrets.token_urlsafe(24)}"
+        token = f"resume~{self.home.node}~{self.home.worker}~{secrets.token_urlsafe(24)}"
         tokens.append(token)
         self._kept[token] = kept
         self.forget(tokens, but=2)

@@ -25,12 +25,13 @@ from routeraudio.dialects.base import (
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
-from routeraudio.edge.comebacks import Comebacks, Owner
+from routeraudio.edge.comebacks import ONLY, Comebacks, Home, Owner, home_of
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.overture import listen
 from routeraudio.edge.places import place_of
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.serving import Server, Serving, serving
+from routeraudio.edge.siblings import Siblings
 from routeraudio.edge.upgrade import open_websocket, response
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import (
@@ -67,6 +68,8 @@ STORE_AWAY: Final = "keys and limits cannot be looked up now; try again later"
 
 WARNINGS_HEADER: Final = "x-routeraudio-warnings"
 """Of the upgrade's answer: what was asked for and has no effect with this provider."""
+NODE_HEADER: Final = "x-routeraudio-node"
+"""Where a client should have come back to."""
 
 
 class StreamHandler:
@@ -81,6 +84,9 @@ class StreamHandler:
         ledger: Ledger,
         metrics: Metrics,
         health: HealthBoard | None = None,
+        *,
+        home: Home = ONLY,
+        siblings: Siblings | None = None,
     ) -> None:
         self.config = config
         self.health = HealthBoard() if health is None else health
@@ -92,7 +98,8 @@ class StreamHandler:
         self._ledger = ledger
         self._metrics = metrics
         self._running = Running()
-        self._comebacks = Comebacks(access)
+        self._comebacks = Comebacks(access, home)
+        self._siblings = siblings
 
     def configure(self, config: Config) -> None:
         """New sessions get ``config``."""
@@ -171,6 +178,17 @@ class StreamHandler:
         """A client that goes on with a session over a new connection."""
         comeback = stream_request.comeback
         assert comeback is not None
+        home, ours = home_of(comeback.token), self._comebacks.home
+        if home is not None and home.node != ours.node:
+            elsewhere = f"this session is on the node {home.node}; a balancer leads there by {NODE_HEADER}"
+            await answer(stream, 503, error_body(elsewhere), ((NODE_HEADER, home.node),))
+            return
+        if (
+            home is not None
+            and self._siblings is not None
+            and await self._siblings.carry(stream, head, ticket, home.worker)
+        ):
+            return
         client = await self._upgrade(stream, head, entry, stream_request)
         if client is None:
             return

@@ -100,6 +100,7 @@ async def _supervise(config: Config, config_path: Path | None, folder: str) -> N
                 listening=tuple(listener.socket.fileno() for listener in listeners),
                 shared=new_descriptor(count(config)),
                 health=new_health_descriptor(count(config)),
+                folder=folder,
                 engine_url=await spawned(nursery, local) if local is not None and local.spawn else None,
             )
             supervisor = WorkerSupervisor(place, config_path, folder)

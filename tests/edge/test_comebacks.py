@@ -19,10 +19,12 @@ from tests.edge.fakes import (
     WORDS,
     Client,
     FakeDeepgram,
+    ask,
     client,
     config,
     daemon_on,
     results,
+    upgrade,
 )
 
 RESUMABLE = f"{LISTEN}&resume=30&summary=true"
@@ -192,6 +194,15 @@ async def test_acknowledgements() -> None:
         await caller.send(PART)
         ack = await caller.receive()
         assert ack == {"type": "ack", "received_bytes": len(PART), "received_s": len(PART) / 32_000}
+
+
+async def test_a_session_on_another_node() -> None:
+    """The balancer, or the client, is told where."""
+    async with world() as (port, _):
+        answer = await ask(port, upgrade("/v1/listen?after=0&resume_token=resume~amsterdam~1~" + 32 * "x"))
+    assert answer.status == 503
+    assert answer.headers["x-routeraudio-node"] == "amsterdam"
+    assert b"amsterdam" in answer.body
 
 
 async def test_where_nobody_may_come_back() -> None:

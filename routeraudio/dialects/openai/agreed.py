@@ -6,7 +6,6 @@ often half a word, and is corrected by the next one.
 
 from typing import Final
 
-
 _MARKS: Final = ".,;:!?…"
 
 
