@@ -32,6 +32,7 @@ bench: system .venv/.dev ## Measure the daemon against other proxies, and its pa
 	$(BIN)/python -m bench audio
 	$(BIN)/python -m bench store
 	$(BIN)/python -m bench access
+	$(BIN)/python -m bench engine
 
 fuzz: system .venv/.dev ## Decode 10,000 mutated files of each format
 	$(BIN)/python -m tests.audio.fuzz 10000

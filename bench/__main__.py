@@ -1,5 +1,7 @@
 """`python -m bench`: the table. `python -m bench profile`: where the daemon's time goes.
 
+`python -m bench engine`: what the local engine hears.
+
 `python -m bench audio`: what converting audio costs. `python -m bench store`: what the ledger costs. See README.md.
 """
 
@@ -29,6 +31,9 @@ from bench.adapters import measure
 from bench.adapters import table as adapter_table
 from bench.audio import show_audio
 from bench.contestants import CONTESTANTS, DAEMON_COMMAND, DIRECT, issue
+from bench.engine.measure import ENGINES, is_installed
+from bench.engine.measure import measure as measure_engine
+from bench.engine.table import delay_table, heard_table
 from bench.hotspots import hotspots
 from bench.plan import Plan, carry_out
 from bench.processes import Child, ChildFailed, Cores, python_module
@@ -135,6 +140,31 @@ def profile(
 def access_costs() -> int:
     """Measure how many tokens are made, and how many keys and tokens are checked, in a second."""
     console().print(access_table(measure_access()))
+    return 0
+
+
+@app.command
+def engine(
+    *,
+    backends: str | None = None,
+    sessions: str = "1,4,8,12",
+    noise_minutes: float = 30.0,
+) -> int:
+    """Measure what the local engine hears in eight conditions, how soon, and what it takes: minutes for each.
+
+    Args:
+        backends: As in moonshine,pocketsphinx; otherwise those that are installed and need no folder.
+        sessions: Numbers of streams at once.
+        noise_minutes: Length of sounds without speech, in all.
+    """
+    names = backends.split(",") if backends else [each for each in ENGINES if is_installed(each)]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        figures = [
+            measure_engine(name, Path(folder), sessions=_numbers(sessions), noise_s=noise_minutes * 60)
+            for name in names
+        ]
+    console().print(heard_table(figures))
+    console().print(delay_table(figures))
     return 0
 
 

@@ -26,9 +26,11 @@ from routeraudio.config import running
 from routeraudio.config.loading import load
 from routeraudio.config.schema import Config, Pull, Server, Store, Wyoming
 from routeraudio.edge.admission import Admission
+from routeraudio.edge.comebacks import Home
 from routeraudio.edge.connection import ConnectionHandler
 from routeraudio.edge.listeners import bound, inherited, names, open_listeners
 from routeraudio.edge.sessions import Sessions
+from routeraudio.edge.siblings import Siblings
 from routeraudio.edge.stream_handler import StreamHandler
 from routeraudio.engine.spawned import publish, served, spawned, status
 from routeraudio.gateway.handler import GatewayHandler
@@ -39,8 +41,10 @@ from routeraudio.persistence import Persistence
 from routeraudio.policy.limits import Limits
 from routeraudio.pull import factory
 from routeraudio.pull.isolation import can_isolate
+from routeraudio.routes.health_board import HealthBoard
 from routeraudio.session.lasting import lasting
 from routeraudio.transport import host
+from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.certificates import EXPIRES_SOON_S, LOOK_S, Certificates, Files
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.resolver import Resolver
@@ -49,6 +53,7 @@ from routeraudio.workers.context import ALONE, Place, die_with, place_of
 from routeraudio.workers.fair_listener import FairListener
 from routeraudio.workers.heartbeat import Heartbeat
 from routeraudio.workers.load import Load, Memory
+from routeraudio.workers.shared_health import SharedHealth
 from routeraudio.workers.shared_state import SharedState
 from routeraudio.wyoming.server import WyomingServer
 
@@ -94,6 +99,7 @@ class Daemon:
         self._heartbeat = Heartbeat(
             self._admission, self._shared_state, self._metrics, self._load, self._persistence.ledger
         )
+        self._siblings = None if place.folder is None else Siblings(place.folder, place.number)
         self._streaming = StreamHandler(
             config,
             self._poller,
@@ -101,6 +107,9 @@ class Daemon:
             self._persistence.access,
             self._persistence.ledger,
             self._metrics,
+            HealthBoard(None if place.health is None else SharedHealth.at(place.health, place.number)),
+            home=Home(config.server.node or "", place.number),
+            siblings=self._siblings,
         )
         self._gateway = GatewayHandler(
             self._streaming,
@@ -110,6 +119,7 @@ class Daemon:
             self._persistence.ledger,
             self._metrics,
         )
+        self._metrics.standings = self._streaming.standings
         guard = factory.guard(config.pull, is_isolating=is_isolating)
         # Looked up for each task: a reload may change the server's secret.
         self._tasks = factory.registry(
@@ -189,6 +199,12 @@ class Daemon:
                 else [*listeners]
             )
             nursery.start_soon(partial(trio.serve_listeners, connections.handle, accepting))
+            if self._siblings is not None:
+                sibling = ConnectionHandler(
+                    self._streaming, _nothing_else, self._admission, is_from_sibling=True
+                )
+                carried = [self._siblings.listen()]
+                nursery.start_soon(partial(trio.serve_listeners, sibling.handle, carried))
             speaking: list[trio.SocketListener] = []
             for server_ in self._wyoming:
                 its = await bound([server_.bind], "wyoming.bind")
@@ -275,7 +291,11 @@ class Daemon:
 
     def _mount_vitals(self, app: QuartTrio) -> None:
         page = self._metrics.page if self._config.server.metrics else None
-        health.mount(app, self._heartbeat.standing, page, self._engine_status)
+        health.mount(app, self._heartbeat.standing, page, self._engine_status, self._streaming.standings)
+
+
+async def _nothing_else(_stream: ByteStream, _path: str) -> None:
+    """Of what siblings carry only streams are served."""
 
 
 async def serve(

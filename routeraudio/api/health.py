@@ -6,16 +6,17 @@ new sessions are welcome: they are while one worker takes them, because full wor
 configuration or block it in the proxy.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
 import msgspec
 import trio
-from quart import Response
+from quart import Response, request
 from quart_trio import QuartTrio
 
 from routeraudio.observability import metrics
+from routeraudio.policy.health import Standing
 from routeraudio.workers.shared_state import State
 
 WORDS: Final[dict[State, str]] = {
@@ -34,7 +35,11 @@ PAGES: Final = trio.CapacityLimiter(1)
 
 
 def mount(
-    app: QuartTrio, standing: Callable[[], State], page: Callable[[], bytes] | None, engine: Engine
+    app: QuartTrio,
+    standing: Callable[[], State],
+    page: Callable[[], bytes] | None,
+    engine: Engine,
+    providers: Callable[[], Mapping[str, Standing]],
 ) -> None:
     """Add the paths to ``app``.
 
@@ -42,9 +47,10 @@ def mount(
         standing: what the daemon as a whole is.
         page: makes the metrics page, in a thread; None: there is none.
         engine: what the local engine says of itself.
+        providers: how each configured one stands.
     """
     app.add_url_rule("/healthz", "healthz", _healthz)
-    app.add_url_rule("/readyz", "readyz", partial(_readyz, standing, engine))
+    app.add_url_rule("/readyz", "readyz", partial(_readyz, standing, engine, providers))
     if page is not None:
         app.add_url_rule("/metrics", "metrics", partial(_metrics, page))
 
@@ -54,13 +60,20 @@ async def _healthz() -> Response:
     return _json({"status": "ok"})
 
 
-async def _readyz(standing: Callable[[], State], engine: Engine) -> Response:
-    """Whether new sessions are welcome. They are while the local engine is still loading: only its own wait."""
+async def _readyz(
+    standing: Callable[[], State], engine: Engine, providers: Callable[[], Mapping[str, Standing]]
+) -> Response:
+    """Whether new sessions are welcome. They are while the local engine is still loading: only its own wait.
+
+    With `?verbose` how each provider stands is told beside it, and changes nothing: there may be others.
+    """
     state = standing()
     body: dict[str, object] = {"status": WORDS[state]}
     local = await engine()
     if local is not None:
         body["local"] = local
+    if "verbose" in request.args:
+        body["providers"] = providers()
     return _json(body, 200 if state == State.READY else 503)
 
 

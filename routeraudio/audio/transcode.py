@@ -8,6 +8,7 @@ from typing import Protocol
 from routeraudio.audio import catalog, pcm
 from routeraudio.audio.containers.passthrough import ContainerPassthrough
 from routeraudio.audio.decoder import Decoder
+from routeraudio.audio.downmix import Downmix
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import SAMPLE_RATES_HZ, AudioFormat
 
@@ -31,6 +32,10 @@ class Transcoder(Protocol):
         A few bytes can be hours of audio. Ask before every further `push` and before `finish`, and give the next
         stage time in between.
         """
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the client should know about its audio, as sentences."""
 
     @property
     def resumed_ms(self) -> int:
@@ -123,6 +128,7 @@ class _Passthrough(_Unkept):
 
     is_passthrough = True
     has_more = False
+    warnings = ()
 
     def __init__(self, source: AudioFormat) -> None:
         self.source = self.target = source
@@ -146,6 +152,7 @@ class _Passthrough(_Unkept):
 
 class _ContainerPassthrough(ContainerPassthrough):
     is_passthrough = True
+    warnings = ()
 
     def __init__(self, source: AudioFormat) -> None:
         super().__init__(catalog.DEMUXERS[source.encoding](), catalog.MUXERS[source.encoding])
@@ -172,6 +179,10 @@ class _Conversion(_Unkept):
     @property
     def has_more(self) -> bool:
         return self._decoder.has_more
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._shaping.warnings if self._shaping else ()
 
     def push(self, data: bytes) -> bytes:
         assert not self._is_finished, "audio after finish"
@@ -200,23 +211,27 @@ class _Shaping:
         self._channels = decoded.channels
         self._target_channels = target.channels
         self._is_float = is_float
+        self._downmix: Downmix | None = None
+        if target.channels == 1 < decoded.channels:
+            self._downmix = Downmix(decoded.channels, decoded.sample_rate, is_float=is_float)
         self._resampler: Resampler | None = None
         if decoded.sample_rate != target.sample_rate:
             self._resampler = Resampler(
                 decoded.sample_rate, target.sample_rate, channels=target.channels, takes_float=is_float
             )
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._downmix.warnings if self._downmix else ()
+
     def push(self, samples: bytes) -> bytes:
-        if self._channels != self._target_channels:
-            samples = self._mixed(samples)
+        if self._downmix is not None:
+            samples = self._downmix.push(samples)
+        elif self._channels != self._target_channels:
+            samples = pcm.spread(samples, self._channels, self._target_channels)
         if self._resampler is not None:
             return self._resampler.push(samples)
         return pcm.integers(samples) if self._is_float else samples
 
     def finish(self) -> bytes:
         return b"" if self._resampler is None else self._resampler.finish()
-
-    def _mixed(self, samples: bytes) -> bytes:
-        if self._target_channels > 1:
-            return pcm.spread(samples, self._channels, self._target_channels)
-        return (pcm.mixed if self._is_float else pcm.downmix)(samples, self._channels)

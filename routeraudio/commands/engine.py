@@ -2,9 +2,10 @@
 
 from cyclopts import App
 from rich.console import Console
+from rich.table import Table
 
 from routeraudio.commands.errors import DONE, Trouble
-from routeraudio.engine import packages
+from routeraudio.engine import loading, packages, weights
 from routeraudio.engine.command import run_engine
 from routeraudio.engine.faults import EngineFault
 
@@ -32,4 +33,35 @@ def fetch(*names: str) -> int:
         except EngineFault as fault:
             raise Trouble(str(fault)) from None
         console.print(f"  {folder}")
+    return DONE
+
+
+@app.command
+def models() -> int:
+    """List the models for the local engine: what is here, what can be had, and with which command."""
+    table = Table("model", "back end", "here", "download", "languages", "licence", "to get it", box=None)
+    for name, package in packages.KNOWN.items():
+        table.add_row(
+            name,
+            package.backend,
+            "yes" if weights.find(name) is not None else "no",
+            f"{package.megabytes} MB",
+            ", ".join(package.languages) or "any",
+            package.licence,
+            f"routeraudio engine fetch {name}",
+        )
+    is_here = "yes" if loading.is_installed("pocketsphinx") else "no"
+    table.add_row(
+        loading.POCKETSPHINX,
+        "pocketsphinx",
+        is_here,
+        "30 MB",
+        "en",
+        "BSD-2-Clause, © Carnegie Mellon University",
+        "pip install pocketsphinx",
+    )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
     return DONE

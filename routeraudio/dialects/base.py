@@ -38,6 +38,39 @@ class Request(msgspec.Struct, frozen=True):
         return [("path", self.path)]
 
 
+class Resumption(msgspec.Struct, frozen=True):
+    """How a client that has lost its connection wants to come back."""
+
+    resume_s: int
+    """Within so long."""
+    acks: bool = False
+    """It wants to be told how much audio has arrived, all the time."""
+
+
+class Comeback(msgspec.Struct, frozen=True):
+    """A client that has come back."""
+
+    token: str
+    after: int
+    """The number of the last message that it has read; 0: none."""
+
+    def __repr__(self) -> str:
+        return f"Comeback(token=…, after={self.after})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """For pretty printers, which do not ask `__repr__`."""
+        return [("after", self.after)]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a session is with its client."""
+
+    received_bytes: int
+    """Audio that has arrived, as it was sent."""
+    seq: int
+    """The number of the last message that was told; 0: none was."""
+
+
 class StreamRequest(msgspec.Struct, frozen=True):
     """What a client asked for, and what it showed to be let in."""
 
@@ -54,6 +87,10 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Of those that the client offers, the one that the upgrade is answered with."""
     advice: tuple[str, ...] = ()
     """What was asked for and has no effect, or another one, whoever serves: told beside the upgrade."""
+    resumption: Resumption | None = None
+    """The client wants to be able to come back; None: its session ends with its connection."""
+    comeback: Comeback | None = None
+    """It does: this is no request for a session. `options` say nothing then."""
 
     def __repr__(self) -> str:
         return f"StreamRequest({self.options!r}, …)"
@@ -132,6 +169,20 @@ class HasTicks(Protocol):
     @property
     def tick(self) -> DialectEvent:
         """Time has passed."""
+
+
+@runtime_checkable
+class CanBeResumed(Protocol):
+    """What a dialect has besides, whose clients may come back. Its messages are JSON objects in text messages."""
+
+    def session(self, position: Position, token: str, resume_s: float) -> Message:
+        """What every connection begins with."""
+
+    def ack(self, position: Position) -> Message:
+        """How much audio has arrived."""
+
+    def is_passing(self, message: Message) -> bool:
+        """Whether a message of this dialect's is obsolete as soon as another one follows."""
 
 
 class Tells(Protocol):

@@ -8,6 +8,8 @@
              {"type": "notice", …}       of a stretch of audio no text will come: the provider has failed at it
              {"type": "error", …}        then the connection closes
              {"type": "summary", …}      with `summary=true`: the last message, what became of the audio
+             {"type": "session", …}      with `resume=30`: every connection's first message; all others have a `seq`
+             {"type": "ack", …}          with `acks=true` beside it, every second: how much audio has arrived
 
 A text message with another `type` is ignored, so that newer clients work with older daemons. A text message that is
 no such object at all is audio in the wrong place, and refused: ignored audio would look like silence.
@@ -24,12 +26,15 @@ import msgspec
 
 from routeraudio.dialects.base import (
     BadRequest,
+    Comeback,
     Command,
     Control,
     DialectEntry,
     DialectEvent,
     Opening,
+    Position,
     Request,
+    Resumption,
     StreamRequest,
 )
 from routeraudio.dialects.parameters import (
@@ -43,7 +48,14 @@ from routeraudio.dialects.parameters import (
     number,
     query_pairs,
 )
-from routeraudio.model.audio import CHANNELS_MAX, ENCODINGS, SAMPLE_RATES_HZ, AudioFormat, Encoding
+from routeraudio.model.audio import (
+    CHANNELS_MAX,
+    ENCODINGS,
+    PCM_16K_MONO,
+    SAMPLE_RATES_HZ,
+    AudioFormat,
+    Encoding,
+)
 from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault, invalid_parameter
 from routeraudio.model.events import Event, Final, Lost, Partial, Raw, Summary, TurnEnd
 from routeraudio.model.message import Message
@@ -52,6 +64,8 @@ from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.providers.compatibility import warnings
 
 ENDPOINTING_MS_MAX: Constant = 10_000
+RESUME_S_MAX: Constant = 3600
+"""What can be asked for; `limits.resume_s` says what is given."""
 
 CONTROLS: Constant[dict[str, Control]] = {
     "end_of_stream": Control.FINISH,
@@ -118,7 +132,26 @@ class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
     seconds_lost: float
     upstream_connections: int
     warnings: tuple[str, ...]
-    """What was asked for and has no effect with this provider."""
+    """What was asked for and has no effect with this provider, and what was found in the audio."""
+
+
+class SessionMessage(msgspec.Struct, tag_field="type", tag="session"):
+    id: str
+    resume_token: str
+    """For the next connection; the one before holds until a message of the client's has come over this one."""
+    resume_s: float
+    """How long the client may be away."""
+    received_bytes: int
+    """Audio that has arrived, over all connections: the client goes on behind it."""
+    received_s: float | msgspec.UnsetType
+    """The same in seconds, of raw audio."""
+    last_seq: int
+    """Of the messages so far; those behind the one that the client named follow."""
+
+
+class AckMessage(msgspec.Struct, tag_field="type", tag="ack"):
+    received_bytes: int
+    received_s: float | msgspec.UnsetType
 
 
 class _WrongParameter(msgspec.Struct):
@@ -145,7 +178,8 @@ _decode_control: Constant = msgspec.json.Decoder(_FromClient).decode
 
 def schema() -> dict[str, Any]:
     """The JSON schema of every message to a client; messages of the provider's own, with `parse_json=false`, aside."""
-    return msgspec.json.schema(Transcript | TurnEndMessage | NoticeMessage | ErrorMessage | SummaryMessage)
+    told = Transcript | TurnEndMessage | NoticeMessage | ErrorMessage | SummaryMessage
+    return msgspec.json.schema(told | SessionMessage | AckMessage)
 
 
 UNKNOWN_CHARACTERS_MAX: Constant = 512
@@ -162,6 +196,7 @@ class Listen:
 
     def __init__(self, options: Options, request_id: str, advice: tuple[str, ...] = ()) -> None:
         self._provider = options.provider
+        self._audio = options.audio
         self._partials = options.partial_results
         self._is_raw = not options.parse_json
         self._wants_summary = options.summary
@@ -217,6 +252,27 @@ class Listen:
             return (_encode(self._notice(event)).decode(),)
         return ()
 
+    def session(self, position: Position, token: str, resume_s: float) -> Message:
+        """See `CanBeResumed`."""
+        received_s = self._received_s(position)
+        message = SessionMessage(
+            self._request_id, token, resume_s, position.received_bytes, received_s, position.seq
+        )
+        return _encode(message).decode()
+
+    def ack(self, position: Position) -> Message:
+        """See `CanBeResumed`."""
+        return _encode(AckMessage(position.received_bytes, self._received_s(position))).decode()
+
+    def is_passing(self, message: Message) -> bool:
+        """See `CanBeResumed`. No text can hold this: its quotes are escaped."""
+        return isinstance(message, str) and '"is_partial":true' in message
+
+    def _received_s(self, position: Position) -> float | msgspec.UnsetType:
+        if not self._audio.is_raw:
+            return msgspec.UNSET
+        return self._audio.duration_ms(position.received_bytes) / 1000
+
     def error(self, fault: Fault) -> Sequence[Message]:
         """See `Dialect.error`. A restart is no error: its close code says all."""
         if fault.close_code is CloseCode.RESTART:
@@ -245,7 +301,7 @@ class Listen:
             event.finalised_ms / 1000,
             (event.received_ms - event.finalised_ms) / 1000,
             event.connections,
-            self._advice,
+            (*self._advice, *event.warnings),
         )
 
     def _transcript(self, event: Final | Partial, *, is_partial: bool) -> str:
@@ -281,7 +337,10 @@ def parse(request: Request) -> StreamRequest:
     Raises:
         BadRequest: with every parameter that is missing or wrong.
     """
-    given = Given(query_pairs(request.query))
+    pairs = query_pairs(request.query)
+    if any(name == "resume_token" for name, _ in pairs):
+        return _comeback(request, Given(pairs))
+    given = Given(pairs)
     options = Options(
         provider=given.take("provider", _providers, required=True, default=""),
         audio=AudioFormat(
@@ -303,13 +362,35 @@ def parse(request: Request) -> StreamRequest:
         # It may be a route of the configuration; if not, all that is wrong is told at once.
         expected = f"parameter provider: expected {_providers.__doc__}"
         given.faults.insert(0, invalid_parameter("provider", expected))
-    query_key = given.take("api_key", str, default=None)
-    token = given.take("jwt_token", str, default=None)
+    resume_s: int | None = given.take("resume", number(1, RESUME_S_MAX), default=None)
+    acks = given.take("acks", boolean, default=False)
+    if resume_s is not None and not options.parse_json:
+        needs = "parameter resume: needs parse_json=true: a provider's own messages cannot be numbered"
+        given.faults.append(invalid_parameter("resume", needs))
+    if acks and resume_s is None:
+        given.faults.append(invalid_parameter("acks", "parameter acks: needs resume"))
+    key, token = _shown_to_be_let_in(request, given)
     if given.faults:
         raise BadRequest(given.faults)
-    return StreamRequest(
-        options, request.headers.get("x-api-key") or query_key or None, token or None, given.unknown
-    )
+    resumption = None if resume_s is None else Resumption(resume_s, acks)
+    return StreamRequest(options, key, token, given.unknown, resumption=resumption)
+
+
+def _comeback(request: Request, given: Given) -> StreamRequest:
+    """Of a session that goes on everything else is known."""
+    token = given.take("resume_token", str, default="")
+    after = given.take("after", number(0, 2**53), required=True, default=0)
+    key, jwt_token = _shown_to_be_let_in(request, given)
+    if given.faults:
+        raise BadRequest(given.faults)
+    nothing = Options(provider="", audio=PCM_16K_MONO)
+    return StreamRequest(nothing, key, jwt_token, given.unknown, comeback=Comeback(token, after))
+
+
+def _shown_to_be_let_in(request: Request, given: Given) -> tuple[str | None, str | None]:
+    query_key = given.take("api_key", str, default=None)
+    token = given.take("jwt_token", str, default=None)
+    return request.headers.get("x-api-key") or query_key or None, token or None
 
 
 def bad_request(faults: Sequence[ClientFault]) -> bytes:

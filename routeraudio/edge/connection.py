@@ -42,6 +42,7 @@ class ConnectionHandler:
         gateway: serves the gateway's paths; None: they are not served.
         tls: terminate TLS here, with the certificates of the moment; None: plain.
         trusted_proxies: whose `X-Forwarded-For` is believed.
+        is_from_sibling: what comes was accepted by another worker, which tells whose it is.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ConnectionHandler:
         gateway: GatewayHandler | None = None,
         tls: Certificates | None = None,
         trusted_proxies: Sequence[Network] = (),
+        is_from_sibling: bool = False,
     ) -> None:
         self._streaming = streaming
         self._http = http
@@ -60,6 +62,7 @@ class ConnectionHandler:
         self._gateway = gateway
         self._tls = tls
         self._trusted_proxies = tuple(trusted_proxies)
+        self._is_from_sibling = is_from_sibling
 
     async def handle(self, accepted: trio.SocketStream) -> None:
         """Serve one connection to its end. Raises nothing but cancellation."""
@@ -103,7 +106,9 @@ class ConnectionHandler:
             return
         if head is None:
             return
-        if is_trusted(address, self._trusted_proxies):
+        if self._is_from_sibling:
+            ticket.comes_from(head.request.headers.get("x-forwarded-for", ""))
+        elif is_trusted(address, self._trusted_proxies):
             forwarded_for = head.request.headers.get("x-forwarded-for", "")
             ticket.comes_from(client_address(address, forwarded_for, self._trusted_proxies))
         dialect = find(head.request)

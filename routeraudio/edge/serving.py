@@ -120,7 +120,7 @@ def _server(
 
 def _ranked(server: Server, config: Config, expanded: Expanded, choice: Choice) -> Ranked:
     name = choice.provider
-    health = server.route.health(server.route.stored) if server.route.is_configured else None
+    health = server.route.record()
     at = expanded.choices.index(choice)
     return Ranked(
         name=name,

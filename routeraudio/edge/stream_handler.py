@@ -25,11 +25,13 @@ from routeraudio.dialects.base import (
 from routeraudio.dialects.parameters import ignored
 from routeraudio.edge.admission import Admission, Ticket
 from routeraudio.edge.boundary import Boundary, close_frame_only, dialect_voice
+from routeraudio.edge.comebacks import ONLY, Comebacks, Home, Owner, home_of
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.overture import listen
 from routeraudio.edge.places import place_of
 from routeraudio.edge.request_head import Head
 from routeraudio.edge.serving import Server, Serving, serving
+from routeraudio.edge.siblings import Siblings
 from routeraudio.edge.upgrade import open_websocket, response
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import (
@@ -44,6 +46,7 @@ from routeraudio.model.errors import (
 from routeraudio.model.exceptions import bug_fields
 from routeraudio.observability.metrics import Metrics
 from routeraudio.policy.access import Principal
+from routeraudio.policy.health import Standing
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.compatibility import warnings
 from routeraudio.routes.health_board import HealthBoard
@@ -53,6 +56,7 @@ from routeraudio.session.credit import Credit
 from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Running
 from routeraudio.session.pipeline import Plan, Session
+from routeraudio.session.streams import MessageStream
 from routeraudio.store.ledger.service import Ledger
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
@@ -64,6 +68,8 @@ STORE_AWAY: Final = "keys and limits cannot be looked up now; try again later"
 
 WARNINGS_HEADER: Final = "x-routeraudio-warnings"
 """Of the upgrade's answer: what was asked for and has no effect with this provider."""
+NODE_HEADER: Final = "x-routeraudio-node"
+"""Where a client should have come back to."""
 
 
 class StreamHandler:
@@ -77,9 +83,13 @@ class StreamHandler:
         access: Authenticator,
         ledger: Ledger,
         metrics: Metrics,
+        health: HealthBoard | None = None,
+        *,
+        home: Home = ONLY,
+        siblings: Siblings | None = None,
     ) -> None:
         self.config = config
-        self.health = HealthBoard()
+        self.health = HealthBoard() if health is None else health
         self.routes = routes(config, self.health)
         self._engine_url: str | None = None
         self._poller = poller
@@ -88,6 +98,8 @@ class StreamHandler:
         self._ledger = ledger
         self._metrics = metrics
         self._running = Running()
+        self._comebacks = Comebacks(access, home)
+        self._siblings = siblings
 
     def configure(self, config: Config) -> None:
         """New sessions get ``config``."""
@@ -96,6 +108,12 @@ class StreamHandler:
         self.routes = routes(config, self.health)
         if self._engine_url is not None:
             self.engine_at(self._engine_url)
+
+    def standings(self) -> dict[str, Standing]:
+        """How each configured provider stands, by name."""
+        return {
+            name: one.standing() for name, route in self.routes.items() if (one := route.record()) is not None
+        }
 
     def prepare(self) -> None:
         """Pay once, at the start, what the first session with each configured provider would pay."""
@@ -124,6 +142,9 @@ class StreamHandler:
     ) -> None:
         try:
             stream_request = entry.parse(head.request)
+            if stream_request.comeback is not None:
+                await self._come_back(stream, head, entry, stream_request, ticket, request_id)
+                return
             handshake = await self._handshake(head, entry, stream_request, ticket)
         except BadRequest as bad:
             await answer(stream, 400, entry.bad_request(bad.faults))
@@ -139,11 +160,45 @@ class StreamHandler:
             return
         if stream_request.unknown:
             log.debug("unknown_parameters", names=stream_request.unknown)
-        client = await self._upgrade(stream, handshake)
+        client = await self._upgrade(stream, head, entry, stream_request, handshake.advice)
         if client is not None:
             turned_away = partial(self._metrics.turned_away, entry.name)
             boundary = Boundary(client, request_id, close_frame_only, turned_away)
             await boundary.serve(lambda: self._welcome(client, handshake, request_id, boundary))
+
+    async def _come_back(
+        self,
+        stream: ByteStream,
+        head: Head,
+        entry: DialectEntry,
+        stream_request: StreamRequest,
+        ticket: Ticket,
+        request_id: str,
+    ) -> None:
+        """A client that goes on with a session over a new connection."""
+        comeback = stream_request.comeback
+        assert comeback is not None
+        home, ours = home_of(comeback.token), self._comebacks.home
+        if home is not None and home.node != ours.node:
+            elsewhere = f"this session is on the node {home.node}; a balancer leads there by {NODE_HEADER}"
+            await answer(stream, 503, error_body(elsewhere), ((NODE_HEADER, home.node),))
+            return
+        if (
+            home is not None
+            and self._siblings is not None
+            and await self._siblings.carry(stream, head, ticket, home.worker)
+        ):
+            return
+        client = await self._upgrade(stream, head, entry, stream_request)
+        if client is None:
+            return
+        dialect = entry.dialect(Opening(stream_request, stream_request.options, request_id, _clock()))
+        turned_away = partial(self._metrics.turned_away, entry.name)
+        boundary = Boundary(client, request_id, dialect_voice(dialect), turned_away)
+        ticket.evict = client.lose
+
+        shown = _shown(head, stream_request)
+        await boundary.serve(lambda: self._comebacks.serve(client, comeback, shown, ticket))
 
     def finish_all(self) -> None:
         """Ask every session for its last words: the daemon is stopping."""
@@ -158,9 +213,7 @@ class StreamHandler:
         Raises:
             ClientFault: a combination that cannot work.
         """
-        shown = PresentedKeys(
-            stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
-        )
+        shown = _shown(head, stream_request)
         usual = await self._usual_provider(stream_request, shown, ticket)
         servers = serving(stream_request, entry, usual, self.config, self.routes)
         return Handshake(head, entry, stream_request, shown, servers, ticket)
@@ -239,9 +292,21 @@ class StreamHandler:
         ):
             plan = self._plan(handshake, request_id, admitted, dialect, credit, place.accepted)
             limits = within(principal, self.config.limits)
-            session = Session(plan, client, first.route.dialler(limits, self._poller), limits, already)
-            place.holds(session.finish)
-            await self._running.run(session)
+            dial = first.route.dialler(limits, self._poller)
+
+            async def run(stream: MessageStream) -> None:
+                session = Session(plan, stream, dial, limits, already)
+                place.holds(session.finish)
+                await self._running.run(session)
+
+            resumption = handshake.stream_request.resumption
+            if resumption is None:
+                await run(client)
+            else:
+                owner = Owner(principal, handshake.shown)
+                await self._comebacks.run(
+                    run, client, resumption, owner, dialect, request_id=request_id, limits=limits
+                )
 
     async def _listen(
         self, client: WebSocket, handshake: "Handshake", overture: Overture
@@ -342,9 +407,16 @@ class StreamHandler:
             raise first
         return admitted
 
-    async def _upgrade(self, stream: ByteStream, handshake: "Handshake") -> WebSocket | None:
+    async def _upgrade(
+        self,
+        stream: ByteStream,
+        head: Head,
+        entry: DialectEntry,
+        stream_request: StreamRequest,
+        advice: Sequence[str] = (),
+    ) -> WebSocket | None:
         """Answer the upgrade; None: it was none, and has been refused."""
-        accepted = response(handshake.head, handshake.stream_request.subprotocol)
+        accepted = response(head, stream_request.subprotocol)
         if accepted.status_code != 101:
             await answer(
                 stream,
@@ -352,17 +424,17 @@ class StreamHandler:
                 error_body("the upgrade request is not a valid WebSocket handshake"),
             )
             return None
-        if advice := handshake.advice:
+        if advice:
             accepted.headers[WARNINGS_HEADER] = "; ".join(advice)
         limits = self.config.limits
         return await open_websocket(
             stream,
-            handshake.head,
+            head,
             accepted,
             limits=limits,
             poller=self._poller,
-            text_bytes_max=None if handshake.entry.has_audio_in_text else limits.message_text_bytes,
-            counts_texts=not handshake.entry.has_audio_in_text,
+            text_bytes_max=None if entry.has_audio_in_text else limits.message_text_bytes,
+            counts_texts=not entry.has_audio_in_text,
         )
 
     async def _principal(self, handshake: "Handshake", server: Server) -> Principal:
@@ -397,6 +469,12 @@ class Handshake(msgspec.Struct, frozen=True):
         is_replaced = asked.has_own_model and asked.options.model != options.model
         served = (f"model: {options.provider} serves, with {first.model}",) if is_replaced else ()
         return (*warnings(options), *asked.advice, *served, *ignored(asked.unknown))
+
+
+def _shown(head: Head, stream_request: StreamRequest) -> PresentedKeys:
+    return PresentedKeys(
+        stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+    )
 
 
 def within(principal: Principal, limits: Limits) -> Limits:

@@ -25,12 +25,12 @@ FRAME_MS: Final = 32
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
 
 ONSET_WINDOW_FRAMES: Final = 8
-ONSET_SPEECH_FRAMES: Final = 5
-"""160 of 256 ms: a short "yes" passes, a click does not."""
+ONSET_SPEECH_FRAMES: Final = 7
+"""224 of 256 ms: a short "yes" passes (288 ms); clicks and single notes of music, mostly 160 ms, do not."""
 
-LEAD_FRAMES: Final = ONSET_WINDOW_FRAMES + 9
-"""Audio an utterance begins with: the onset window and 288 ms before it, for soft consonants that the detector
-missed."""
+LEAD_FRAMES: Final = ONSET_WINDOW_FRAMES + 14
+"""Audio an utterance begins with: the onset window and 448 ms before it, for what the detector missed: soft
+consonants, and on a telephone line a whole unstressed word."""
 TAIL_FRAMES: Final = 10
 """Silence kept behind the last speech (320 ms)."""
 
@@ -105,9 +105,16 @@ class Endpointer:
         return self._open
 
     @property
-    def quiet_ms(self) -> int:
+    def quiet_frames(self) -> int:
         """Silence at the end of the open utterance."""
-        return self._quiet_frames * FRAME_MS
+        return self._quiet_frames
+
+    @property
+    def quiet_pcm(self) -> bytes:
+        """The open utterance with no more silence behind its last speech than is kept: what is handed over when it
+        closes in silence."""
+        surplus_frames = max(0, self._quiet_frames - TAIL_FRAMES)
+        return bytes(self._open[: len(self._open) - surplus_frames * FRAME_BYTES])
 
     def feed(self, frame: bytes) -> Mark:
         """One frame of `FRAME_BYTES`. After `CLOSED` the caller must `take()` before the next frame."""
@@ -129,9 +136,7 @@ class Endpointer:
         self._position_bytes += len(rest)
         if self._is_full() and not self._is_over():
             return self._cut()
-        surplus_frames = max(0, self._quiet_frames - TAIL_FRAMES)
-        length_bytes = len(self._open) - surplus_frames * FRAME_BYTES
-        segment = Segment(self.start_ms, bytes(self._open[:length_bytes]))
+        segment = Segment(self.start_ms, self.quiet_pcm)
         self._open = bytearray()
         self._quiet_frames = 0
         return segment

@@ -31,6 +31,10 @@ class Package(msgspec.Struct, frozen=True):
     megabytes: int
     """To be downloaded."""
     licence: str
+    backend: str
+    """Whose model it is; `every`: all of them use it."""
+    languages: tuple[str, ...]
+    """BCP-47; empty: it finds speech in any."""
 
 
 KNOWN: Final = {
@@ -44,6 +48,8 @@ KNOWN: Final = {
         },
         56,
         "MIT, © 2025 Moonshine AI",
+        "moonshine",
+        ("en",),
     ),
     "silero-v6": Package(
         "faster-whisper==1.2.1",
@@ -51,6 +57,8 @@ KNOWN: Final = {
         {"faster_whisper/assets/silero_vad_v6.onnx": "silero_vad_v6.onnx"},
         1,
         "MIT, © 2020-present Silero Team",
+        "every",
+        (),
     ),
 }
 

@@ -14,7 +14,7 @@ from routeraudio.engine.guards import guarded
 from routeraudio.engine.wire import HeardWord
 
 PARTIAL_MS: Final = 400
-PARTIAL_SHARE: Final = 0.15
+PARTIAL_SHARE: Final = 0.2
 """A partial comes when so much of the open utterance is new, in time or as a share: the cost of hearing it again
 and again stays a fixed part of real time, however long it gets."""
 
@@ -35,6 +35,14 @@ class Passes(Protocol):
         """What the open utterance says so far; None: it is not time yet."""
         ...
 
+    def prepare(self, pcm: bytes) -> Decoded | None:
+        """This may be all of it: `final` with the same audio is to be quick. Changes no final.
+
+        Returns:
+            What it says so far; None: it was prepared before, or cannot be.
+        """
+        ...
+
     def final(self, pcm: bytes) -> Decoded:
         """What it says in all. The next call is about another utterance."""
         ...
@@ -51,6 +59,7 @@ class SegmentPasses:
         self._heard_bytes = 0
         self._before: tuple[int, ...] = ()
         self._agreed: tuple[int, ...] = ()
+        self._prepared: tuple[bytes, Decoded] | None = None
 
     def partial(self, pcm: bytearray) -> Decoded | None:
         """See `Passes`."""
@@ -64,10 +73,24 @@ class SegmentPasses:
         self._before = decoded.tokens
         return guarded(decoded, is_latin=self._backend.traits.is_latin)
 
+    def prepare(self, pcm: bytes) -> Decoded | None:
+        """See `Passes`."""
+        if self._prepared is not None and self._prepared[0] == pcm:
+            return None
+        self._prepared = (pcm, self._whole(pcm))
+        return self._prepared[1]
+
     def final(self, pcm: bytes) -> Decoded:
         """See `Passes`."""
         self._heard_bytes = 0
         self._before = self._agreed = ()
+        self.prepare(pcm)
+        assert self._prepared is not None
+        decoded = self._prepared[1]
+        self._prepared = None
+        return decoded
+
+    def _whole(self, pcm: bytes) -> Decoded:
         decoded = self._backend.decode(pcm + PADDING, (), self._language)
         decoded = guarded(decoded, is_latin=self._backend.traits.is_latin)
         words = self._aligned(decoded.text.split(), pcm)
@@ -97,6 +120,10 @@ class StreamPasses:
         self._backend.accept(bytes(pcm[self._accepted_bytes :]))
         self._accepted_bytes = len(pcm)
         return guarded(self._backend.partial(), is_latin=self._backend.traits.is_latin)
+
+    def prepare(self, pcm: bytes) -> Decoded | None:  # noqa: ARG002
+        """See `Passes`. Its decoder hears an utterance once, so there is nothing to prepare."""
+        return None
 
     def final(self, pcm: bytes) -> Decoded:
         """See `Passes`."""

@@ -5,13 +5,16 @@ from typing import Final, Literal
 
 from routeraudio.engine import endpointing
 from routeraudio.engine.backend import Decoded
-from routeraudio.engine.endpointing import BYTES_PER_MS, FRAME_BYTES, Mark
+from routeraudio.engine.endpointing import BYTES_PER_MS, FRAME_BYTES, TAIL_FRAMES, Mark
 from routeraudio.engine.guards import placed, plain
 from routeraudio.engine.passes import Ear
 from routeraudio.engine.wire import Done, Heard, Wish
 
 BEHIND_S_MAX: Final = 0.3
 """Later than this behind its audio a recogniser leaves partials out: finals come first."""
+
+HUSH_FRAMES: Final = 4
+"""After so much silence (128 ms) nothing is new until speech goes on or the pause brings the prepared final."""
 
 
 class Recogniser:
@@ -47,8 +50,8 @@ class Recogniser:
             frame = bytes(self._rest[:FRAME_BYTES])
             del self._rest[:FRAME_BYTES]
             mark = self._endpointer.feed(frame)
-            if mark is Mark.OPEN and self._wish.partials and is_prompt:
-                yield from self._partial()
+            if mark is Mark.OPEN and is_prompt:
+                yield from self._so_far()
             elif mark is Mark.CLOSED:
                 yield from self._final(b"")
 
@@ -65,14 +68,19 @@ class Recogniser:
         yield from self.finalize()
         yield Done(self._heard_bytes // BYTES_PER_MS)
 
-    def _partial(self) -> Iterator[Heard]:
+    def _so_far(self) -> Iterator[Heard]:
+        """Partials while somebody speaks; in a pause one more, which is decoded as the final it may turn out to be."""
         pcm = self._endpointer.open_pcm
-        decoded = self._passes.partial(pcm)
-        if decoded is None:
+        if self._endpointer.quiet_frames >= TAIL_FRAMES:
+            yield from self._partial(self._passes.prepare(self._endpointer.quiet_pcm), len(pcm))
+        elif self._endpointer.quiet_frames < HUSH_FRAMES and self._wish.partials:
+            yield from self._partial(self._passes.partial(pcm), len(pcm))
+
+    def _partial(self, decoded: Decoded | None, length_bytes: int) -> Iterator[Heard]:
+        if decoded is None or not self._wish.partials:
             return
-        partial = self._heard(
-            "partial", decoded, self._endpointer.start_ms, len(pcm), self._endpointer.onset_ms
-        )
+        start_ms, onset_ms = self._endpointer.start_ms, self._endpointer.onset_ms
+        partial = self._heard("partial", decoded, start_ms, length_bytes, onset_ms)
         if partial is not None and partial.text != self._partial_text:
             self._partial_text = partial.text
             yield partial

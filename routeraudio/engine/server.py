@@ -8,6 +8,7 @@ what lies before them has been decoded.
 import secrets
 import socket
 from collections.abc import Sequence
+from math import inf
 from typing import Final, NoReturn
 
 import msgspec
@@ -32,7 +33,7 @@ MESSAGE_BYTES_MAX: Final = 1_048_576
 
 HANDSHAKE_S: Final = 5.0
 REST_S: Final = 60.0
-"""No message for this long frees the recogniser; the next audio gets another one."""
+"""No audio for this long, whatever else is said, frees the recogniser; the next audio gets another one."""
 IDLE_S: Final = 600.0
 """No message for this long ends the connection."""
 SEND_S: Final = 10.0
@@ -165,6 +166,7 @@ class _Conversation:
         self._scope = trio.CancelScope()
         self._ending: _Ending | None = None
         self._is_finishing = False
+        self._rest_at_s = trio.current_time() + REST_S
 
     async def run(self, id: str) -> _Ending:
         """Talk until the last word. Owns the tasks of both directions; raises nothing of theirs."""
@@ -193,10 +195,14 @@ class _Conversation:
     async def _next(self) -> str | bytes | None:
         """The next message; None when there is none for too long. After `finish` the recogniser's own deadline
         ends the wait."""
-        with trio.move_on_after(float("inf") if self._is_finishing else REST_S):
+        if self._is_finishing:
+            return await self._websocket.get_message()
+        idle_at_s = trio.current_time() + IDLE_S
+        with trio.move_on_at(min(self._rest_at_s, idle_at_s)):
             return await self._websocket.get_message()
         await self._lease.rest()
-        with trio.move_on_after(IDLE_S - REST_S):
+        self._rest_at_s = inf
+        with trio.move_on_at(idle_at_s):
             return await self._websocket.get_message()
         return None
 
@@ -205,6 +211,8 @@ class _Conversation:
             raise protocol.BadMessage('nothing may follow {"type":"finish"}')
         if isinstance(message, bytes):
             await self._lease.send(message)
+            if message:
+                self._rest_at_s = trio.current_time() + REST_S
         elif isinstance(protocol.read_control(message), protocol.Finalize):
             await self._lease.finalize()
         else:

@@ -107,6 +107,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Of what was sent, audio whose text is final, or that the provider has heard out and found nothing in."""
     connections: int
     """To the provider; more than one where the vendor ends connections by the clock."""
+    warnings: tuple[str, ...] = ()
+    """What was found in the client's audio that it should know."""
 
 
 Event = Ready | Partial | Final | TurnEnd | Lost | Usage | Notice | Raw | Failed | Finished | Summary

@@ -12,7 +12,7 @@ import glob
 import os
 import platform
 import resource
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, get_args
 
 import prometheus_client
@@ -24,6 +24,8 @@ from prometheus_client.registry import Collector
 from routeraudio import __version__
 from routeraudio.dialects.catalog import DIALECTS
 from routeraudio.model.errors import CloseCode, ErrorCode
+from routeraudio.policy import health
+from routeraudio.policy.health import Standing
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.session.observer import Progress
 from routeraudio.workers.shared_state import SharedState, State
@@ -137,6 +139,8 @@ class Metrics:
             forget_gauges(self._folder, worker)
             values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
         self.running: set[SessionObserver] = set()
+        self.standings: Callable[[], Mapping[str, Standing]] = dict
+        """How each configured provider stands."""
         self._make_session_metrics()
         self._make_process_metrics()
         self._cpu_s = 0.0
@@ -186,7 +190,9 @@ class Metrics:
         if self._folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call] # prometheus_client
-        return generate_latest(registry) + generate_latest(_registry_of(Facts(self._shared)))
+        return generate_latest(registry) + generate_latest(
+            _registry_of(Facts(self._shared, self.standings()))
+        )
 
     def _make_session_metrics(self) -> None:
         made = self._registry
@@ -256,10 +262,11 @@ class Metrics:
 
 
 class Facts(Collector):
-    """What is known without being counted: the build, and who is there."""
+    """What is known without being counted: the build, who is there, how providers stand."""
 
-    def __init__(self, shared: SharedState) -> None:
+    def __init__(self, shared: SharedState, standings: Mapping[str, Standing]) -> None:
         self._shared = shared
+        self._standings = standings
 
     def collect(self) -> Iterable[Metric]:
         """See `prometheus_client`."""
@@ -277,7 +284,29 @@ class Facts(Collector):
         starts.add_metric((), sum(row.starts for row in rows))
         places = GaugeMetricFamily("routeraudio_sessions_max", "Sessions that may run at the same time.")
         places.add_metric((), sum(row.places for row in rows))
-        return (build, state, starts, places)
+        return (build, state, starts, places, *self._providers())
+
+    def _providers(self) -> Iterable[Metric]:
+        states = GaugeMetricFamily(
+            "routeraudio_provider_state", "1 for how the provider stands.", labels=("provider", "state")
+        )
+        sessions = GaugeMetricFamily(
+            "routeraudio_provider_connections",
+            "Connections with the stored credential.",
+            labels=("provider",),
+        )
+        most = GaugeMetricFamily(
+            "routeraudio_provider_connections_max",
+            "As many as the provider was seen to take.",
+            labels=("provider",),
+        )
+        for name, one in self._standings.items():
+            for state in get_args(health.State):
+                states.add_metric((name, state), one.state == state)
+            sessions.add_metric((name,), one.sessions)
+            if one.sessions_max is not None:
+                most.add_metric((name,), one.sessions_max)
+        return (states, sessions, most)
 
 
 def forget_gauges(folder: str, worker: int) -> None:

@@ -73,6 +73,22 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 GOOD: Final = Health()
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator sees of it."""
+
+    state: State
+    sessions: int
+    """Connections to it."""
+    sessions_max: int | None
+    """How many it has been seen to take; None: nobody knows."""
+    failures: int
+    """In a row."""
+    wait_s: float | None
+    """For so long it is not dialled; None: until the configuration is reloaded."""
+    ready_s: float | None
+    """How long it lately took to take audio; None: nobody knows."""
+
+
 def state(health: Health, now_ms: int) -> State:
     """In one word, for metrics and `/readyz?verbose`."""
     if health.disabled:

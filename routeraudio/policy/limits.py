@@ -63,6 +63,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     idle_s: float = 60.0
     """No audio from the client: close 3008."""
+    resume_s: float = 120.0
+    """How long a client that has lost its connection may be away at the most: a tunnel, another mobile network. Its
+    place and its provider's connection are held meanwhile. 0: nobody can come back."""
     session_s: float = 14_400.0
     """Four hours: the longest meetings."""
 

@@ -1,7 +1,8 @@
-"""How each provider stands, as this process has seen it (`policy.health`).
+"""How each provider stands (`policy.health`).
 
-One record per provider, address and credential; a reload of the configuration begins those anew whose credential was
-refused.
+One record per provider, address and credential of the operator's, shared by all workers of the machine. Of clients' own
+keys none is kept: what a vendor makes of them says nothing to others, and anybody could fill a table with them. A
+reload of the configuration begins those anew whose credential was refused.
 """
 
 import math
@@ -9,54 +10,53 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-import trio
 
 from routeraudio.model.errors import Fault, Overloaded, UpstreamFault
 from routeraudio.policy import health
-from routeraudio.policy.health import GOOD, FailureKind, State
+from routeraudio.policy.health import GOOD, FailureKind, Standing, State
+from routeraudio.workers.shared_health import SharedHealth, SharedRecord
+from routeraudio.workers.shared_state import now_ms
 
 log = structlog.get_logger(__name__)
 
 WARN_S: Final = 60.0
 """Between two warnings about a refused credential."""
 
-Key = tuple[str, str, bytes]
-"""Provider, address, digest of the credential."""
-
 
 class Record:
     """One provider's. Implements `session.candidate.Health`."""
 
-    def __init__(self, title: str, now_s: Callable[[], float]) -> None:
+    def __init__(self, title: str, memory: SharedRecord, clock_ms: Callable[[], int]) -> None:
         self._title = title
-        self._now_s = now_s
-        self._health = GOOD
-        self._sessions = 0
-        self._warned_s = -math.inf
+        self._memory = memory
+        self._clock_ms = clock_ms
+        self._warned_ms = -math.inf
 
     @property
     def state(self) -> State:
         """In one word."""
-        return health.state(self._health, self._now_ms)
+        return health.state(self._memory.health, self._clock_ms())
+
+    def standing(self) -> Standing:
+        """All of it, for operators."""
+        now, wait_s = self._memory.health, self.wait_s()
+        return Standing(
+            state=self.state,
+            sessions=self._memory.sessions,
+            sessions_max=now.ceiling or None,
+            failures=now.failures,
+            wait_s=None if math.isinf(wait_s) else wait_s,
+            ready_s=self.ready_s,
+        )
 
     @property
     def ready_s(self) -> float | None:
         """How long it lately took from the dial until it was ready; None: nobody knows."""
-        return self._health.ready_ms / 1000 or None
-
-    @property
-    def sessions(self) -> int:
-        """Connections to it."""
-        return self._sessions
-
-    @property
-    def ceiling(self) -> int | None:
-        """How many it has been seen to take; None: nobody knows."""
-        return self._health.ceiling or None
+        return self._memory.health.ready_ms / 1000 or None
 
     def wait_s(self) -> float:
         """See `Health`."""
-        wait_ms = health.wait_ms(self._health, self._now_ms, self._sessions)
+        wait_ms = health.wait_ms(self._memory.health, self._clock_ms(), self._memory.sessions)
         return math.inf if wait_ms is None else wait_ms / 1000
 
     def why(self) -> str:
@@ -72,17 +72,19 @@ class Record:
 
     def dials(self) -> None:
         """See `Health`."""
-        self._health = health.dialled(self._health, self._now_ms, self._sessions)
-        self._sessions += 1
+        now_ms, sessions = self._clock_ms(), self._memory.sessions
+        self._memory.change(lambda one: health.dialled(one, now_ms, sessions))
+        self._memory.count(1)
 
     def ready(self, took_s: float) -> None:
         """See `Health`."""
-        self._health = health.ready(self._health, round(took_s * 1000))
+        self._memory.change(lambda one: health.ready(one, round(took_s * 1000)))
 
     def worked(self) -> None:
         """See `Health`."""
         was = self.state
-        self._health = health.worked(self._health)
+        if self._memory.health.failures or was != "closed":
+            self._memory.change(health.worked)
         if was != "closed":
             log.info("provider_back", provider=self._title)
 
@@ -93,51 +95,62 @@ class Record:
             return
         was = self.state
         retry_after_s = fault.retry_after_s if isinstance(fault, Overloaded | UpstreamFault) else None
-        self._health = health.failed(
-            self._health,
-            kind,
-            self._now_ms,
-            sessions=self._sessions,
-            retry_after_ms=None if retry_after_s is None else round(retry_after_s * 1000),
+        retry_after_ms = None if retry_after_s is None else round(retry_after_s * 1000)
+        now_ms, sessions = self._clock_ms(), self._memory.sessions
+        self._memory.change(
+            lambda one: health.failed(one, kind, now_ms, sessions=sessions, retry_after_ms=retry_after_ms)
         )
         self._tell(was)
 
     def ended(self) -> None:
         """See `Health`."""
-        self._sessions -= 1
+        self._memory.count(-1)
 
     def _tell(self, was: State) -> None:
         now = self.state
         if now == "disabled":
-            if self._now_s() - self._warned_s >= WARN_S:
-                self._warned_s = self._now_s()
+            if self._clock_ms() - self._warned_ms >= WARN_S * 1000:
+                self._warned_ms = self._clock_ms()
                 log.warning("credential_refused", provider=self._title, next="correct it and reload")
         elif now == "open" and was != "open":
             log.warning("provider_failing", provider=self._title, again_s=round(self.wait_s()))
 
-    @property
-    def _now_ms(self) -> int:
-        return round(self._now_s() * 1000)
+    def begin_anew(self) -> None:
+        """Its credential may have been corrected."""
+        self._memory.change(lambda one: GOOD if one.disabled else one)
 
 
 class HealthBoard:
-    """The records of one process."""
+    """The records as one process uses them.
 
-    def __init__(self, now_s: Callable[[], float] = trio.current_time) -> None:
-        self._now_s = now_s
-        self._records: dict[Key, Record] = {}
+    Args:
+        shared: with whom; None: nobody.
+        clock_ms: the same for all who share.
+    """
 
-    def record(self, title: str, key: Key) -> Record:
-        """Of one provider, address and credential."""
-        found = self._records.get(key)
+    def __init__(self, shared: SharedHealth | None = None, clock_ms: Callable[[], int] = now_ms) -> None:
+        self._shared = SharedHealth.alone() if shared is None else shared
+        self._clock_ms = clock_ms
+        self._records: dict[bytes, Record] = {}
+
+    def record(self, title: str, name: bytes) -> Record | None:
+        """Of one provider, address and credential; None: there are too many.
+
+        Args:
+            name: of these three, `workers.shared_health.NAME_BYTES` long.
+        """
+        found = self._records.get(name)
         if found is None:
-            found = self._records[key] = Record(title, self._now_s)
+            memory = self._shared.record(name)
+            if memory is None:
+                return None
+            found = self._records[name] = Record(title, memory, self._clock_ms)
         return found
 
     def reloaded(self) -> None:
         """The configuration has been read anew: a credential may have been corrected without being changed."""
-        for key in [key for key, record in self._records.items() if record.state == "disabled"]:
-            del self._records[key]
+        for record in self._records.values():
+            record.begin_anew()
 
 
 def _kind(fault: Fault) -> FailureKind | None:

@@ -17,10 +17,12 @@ from routeraudio.providers.base import Adapter, AdapterConfig, Credential, Entry
 from routeraudio.providers.catalog import PROVIDERS
 from routeraudio.routes.health_board import HealthBoard, Record
 from routeraudio.routes.prices import price_per_hour
+from routeraudio.session.candidate import UNKNOWN, Health
 from routeraudio.session.streams import Dialler
 from routeraudio.transport.poller import Poller
 from routeraudio.transport.tls import client_context
 from routeraudio.transport.upstream import open_upstream
+from routeraudio.workers.shared_health import NAME_BYTES
 
 Contexts = dict[str | None, ssl.SSLContext]
 
@@ -97,11 +99,21 @@ class Route:
         """Whether a lost connection may be replaced by another one to the same provider."""
         return self._settings is None or self._settings.redial
 
-    def health(self, credential: Credential | None) -> Record:
+    def health(self, credential: Credential | None) -> Health:
         """How the provider stands for those who use this credential."""
-        secret = b"" if credential is None else credential.secret.encode()
-        digest = hashlib.blake2b(secret, digest_size=16).digest()
-        return self._health.record(self.entry.title, (self.entry.name, self.url, digest))
+        if credential is not None and credential.is_clients_own:
+            return UNKNOWN
+        return self.record() or UNKNOWN
+
+    def record(self) -> Record | None:
+        """How it stands for those who use the operator's credential; None: nobody keeps a record."""
+        if not self.is_configured:
+            return None
+        secret = "" if self.stored is None else self.stored.secret
+        name = hashlib.blake2b(
+            "\0".join((self.entry.name, self.url, secret)).encode(), digest_size=NAME_BYTES
+        )
+        return self._health.record(self.entry.title, name.digest())
 
     def moved(self, url: str) -> None:
         """The provider is reached at ``url`` now: a spawned engine has told its port."""

@@ -1,7 +1,7 @@
 """What a session may be served by: a provider, and everything needed to open a connection to it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -63,6 +63,9 @@ class Unknown:
         """See `Health`."""
 
 
+UNKNOWN: Final = Unknown()
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One provider as this session would use it."""
 
@@ -79,4 +82,4 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """How fast it wants raw audio; None: as fast as it reads."""
     session_s: float | None = None
     """It ends a connection after so long, which is replaced before; None: its end is the session's."""
-    health: Health = Unknown()
+    health: Health = UNKNOWN

@@ -25,7 +25,7 @@ from routeraudio.model.options import Options
 from routeraudio.policy.limits import Limits
 from routeraudio.providers.base import Adapter, Pace
 from routeraudio.session.audio_meter import AudioMeter
-from routeraudio.session.candidate import Candidate, Health, Unknown
+from routeraudio.session.candidate import UNKNOWN, Candidate, Health
 from routeraudio.session.credit import Credit, UnlimitedCredit
 from routeraudio.session.deliver import Deliver
 from routeraudio.session.first_messages import FirstMessages
@@ -70,7 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Connections are replaced in time for the vendor's own end after so long; None: they are not."""
     pace: Pace | None = None
     """How fast the vendor wants audio."""
-    health: Health = Unknown()
+    health: Health = UNKNOWN
     """How the provider stands."""
     others: tuple[Candidate, ...] = ()
     """Who may serve the session when the provider cannot, best first."""
@@ -292,7 +292,7 @@ class Session:
         is_heard_out = isinstance(self._deliver.ending, Finished)
         finalised_ms = sent_ms if is_heard_out else min(self._relay.finalised_ms, sent_ms)
         finalised_ms = max(0, finalised_ms - self._relay.lost_ms)
-        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections)
+        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections, self._transcoder.warnings)
 
     @property
     def _received_ms(self) -> int:

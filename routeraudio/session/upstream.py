@@ -131,19 +131,23 @@ class Upstream:
             )
 
     async def flushed(self) -> None:
-        """Wait until the provider has read what it was sent.
+        """Wait until the provider was sent everything that `take` was given, and has read it.
 
         Raises:
             UpstreamFault: it does not read.
         """
         assert self._stream is not None
+        while self._has_more and not self.is_over:
+            assert self._convert is not None
+            self._send_all(self._audio(self._convert.push(b"")))
+            await trio.lowlevel.checkpoint()
         with trio.move_on_after(self._limits.send_s) as scope:
             await self._stream.flushed()
         if scope.cancelled_caught:
             raise self._ends(_too_slow(f"{self._title} has not read for {self._limits.send_s:g} s"))
 
     def take(self, command: Command) -> bool:
-        """Send a command on. False: the provider does not read as fast as it is sent."""
+        """Send a command on. False: wait, as the provider does not read as fast or there is more to convert."""
         stream = self._stream
         if self.is_over or stream is None:
             return True
@@ -157,7 +161,8 @@ class Upstream:
         else:
             messages = self.adapter.finalize()
         self._send_all(messages)
-        return not stream.is_congested and (self._pace is None or self.ahead_s() == 0.0)
+        is_level = not (stream.is_congested or self._has_more)
+        return is_level and (self._pace is None or self.ahead_s() == 0.0)
 
     @property
     def sent_to_ms(self) -> float:
@@ -261,6 +266,10 @@ class Upstream:
             if not isinstance(fault, ClientFault):
                 self.candidate.health.failed(fault)
         return fault
+
+    @property
+    def _has_more(self) -> bool:
+        return self._convert is not None and self._convert.has_more
 
     def _audio(self, chunk: bytes) -> Sequence[Message]:
         if not chunk:

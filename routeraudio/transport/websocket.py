@@ -204,6 +204,11 @@ class WebSocket:
             self._want_flush()
         self.resume()
 
+    @property
+    def has_said_goodbye(self) -> bool:
+        """Whether the peer has sent a close frame."""
+        return self._protocol.close_rcvd is not None
+
     async def aclose(self) -> None:
         """See `MessageStream.aclose`."""
         self.close(CloseCode.NORMAL_CLOSURE)

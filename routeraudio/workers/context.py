@@ -31,6 +31,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Descriptors of the sockets that all workers share."""
     shared: int | None = None
     """Descriptor of the memory that all workers share."""
+    health: int | None = None
+    """Descriptor of the memory with what they know of providers."""
+    folder: str | None = None
+    """Where only this daemon's processes find each other's sockets."""
     engine_url: str | None = None
     """Where the local engine is reached that the parent has started."""
 

@@ -36,6 +36,7 @@ from routeraudio.observability import metrics
 from routeraudio.policy.backoff import Backoff
 from routeraudio.workers import sd_notify
 from routeraudio.workers.context import Place
+from routeraudio.workers.shared_health import SharedHealth, new_health_descriptor
 from routeraudio.workers.shared_state import SharedState, new_descriptor
 
 log = structlog.get_logger(__name__)
@@ -98,6 +99,8 @@ async def _supervise(config: Config, config_path: Path | None, folder: str) -> N
                 parent=os.getpid(),
                 listening=tuple(listener.socket.fileno() for listener in listeners),
                 shared=new_descriptor(count(config)),
+                health=new_health_descriptor(count(config)),
+                folder=folder,
                 engine_url=await spawned(nursery, local) if local is not None and local.spawn else None,
             )
             supervisor = WorkerSupervisor(place, config_path, folder)
@@ -200,9 +203,11 @@ class WorkerSupervisor:
 
     def __init__(self, place: Place, config_path: Path | None, folder: str) -> None:
         assert place.shared is not None
+        assert place.health is not None
         self._place = place
         self._folder = folder
         self._shared = SharedState.at(place.shared)
+        self._health = SharedHealth.at(place.health)
         self._command = [sys.executable, "-P", "-m", "routeraudio", "serve"]
         if config_path is not None:
             self._command += ["--config", str(config_path)]
@@ -303,7 +308,7 @@ class WorkerSupervisor:
             self._command,
             env=environ,
             stdin=subprocess.DEVNULL,
-            pass_fds=(*place.listening, *((place.shared,) if place.shared is not None else ())),
+            pass_fds=(*place.listening, *(one for one in (place.shared, place.health) if one is not None)),
             # Ctrl-C at a terminal reaches the whole group; the parent decides what it means.
             process_group=0,
         )
@@ -333,6 +338,7 @@ class WorkerSupervisor:
         worker.close()
         del self._workers[worker.process.pid]
         self._shared.died(worker.number)
+        self._health.died(worker.number)
         metrics.forget_gauges(self._folder, worker.number)
 
 

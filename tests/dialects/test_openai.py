@@ -316,3 +316,18 @@ def test_deltas_are_never_taken_back(partials: list[str], final: str) -> None:
             assert told.split() == partial.split()[:count] == before.split()[:count]
     rest = agreed.final(final)
     assert told + rest == final if final.startswith(told) else rest == ""
+
+
+def test_a_mark_behind_the_last_word_may_change() -> None:
+    """A pause makes a comma of what goes on without one."""
+    agreed = Agreed()
+    told = [agreed.partial(text) for text in ("Go", "Go forward,", "Go forward,", "Go forward ten,")]
+    assert told == ["", "Go", " forward", ""]
+    assert agreed.final("Go forward ten meters.") == " ten meters."
+
+
+def test_marks_between_words_are_told() -> None:
+    agreed = Agreed()
+    told = [agreed.partial(text) for text in ("Yes, go", "Yes, go", "Yes, go, then.", "Yes, go, then.")]
+    assert told == ["", "Yes, go", "", ", then"]
+    assert agreed.final("Yes, go, then.") == "."

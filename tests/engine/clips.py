@@ -45,9 +45,9 @@ def split(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
 
 
 def normalised(text: str) -> list[str]:
-    """The words, case and punctuation aside, and one way to write a title."""
+    """The words, case and punctuation aside, and one way to write what is said alike."""
     bare = (word.strip(".,?!;:\"'").lower() for word in text.replace("-", " ").split())
-    return [{"mr": "mister"}.get(word, word) for word in bare if word]
+    return [{"mr": "mister", "10": "ten", "metres": "meters"}.get(word, word) for word in bare if word]
 
 
 def word_errors(reference: str, heard: str) -> int:

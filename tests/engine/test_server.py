@@ -212,6 +212,25 @@ async def test_a_silent_client_lends_its_recogniser(port: int, monkeypatch: pyte
     assert code == 1000
 
 
+async def test_who_only_keeps_alive_lends_its_recogniser(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages without audio do not hold a recogniser; others get it, and so does the client with its next audio."""
+    monkeypatch.setattr(module, "REST_S", 0.3)
+    (zygote,) = await _zygotes()
+    async with dialled(port) as websocket:
+        assert (await receive(websocket))["type"] == "ready"
+        await until(lambda: bool(zygote.children()))
+        with trio.fail_after(30):
+            while zygote.children():
+                await websocket.send_message('{"type":"finalize"}')
+                await websocket.send_message(b"")
+                await trio.sleep(0.02)
+        await websocket.send_message(pcm("goforward"))
+        await websocket.send_message('{"type":"finish"}')
+        (final, _), code = await rest(websocket)
+    assert final["text"] == GO
+    assert code == 1000
+
+
 async def _zygotes() -> list[psutil.Process]:
     """The processes that a server has started, once it has."""
     await until(lambda: bool(psutil.Process().children()))

@@ -1,6 +1,7 @@
 """The engine as a child process: ready, restarted, stopped, and never left alone."""
 
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 import trio
+from trio_websocket import ConnectionClosed
 
 from routeraudio.engine import loading
 from routeraudio.engine import supervise as module
@@ -16,13 +18,13 @@ from routeraudio.engine.environment import KEPT
 from routeraudio.engine.faults import EngineFault, EngineMissing
 from routeraudio.engine.supervise import supervise
 
-from .client import dialled, rest
-from .clips import GO, pcm
+from .client import dialled, receive, rest
+from .clips import GO, MS_BYTES, pcm
 from .processes import is_gone, until
 
 
-async def _supervise(port: int, *, task_status: trio.TaskStatus[int]) -> None:
-    await supervise(host="127.0.0.1", port=port, workers_max=1, task_status=task_status)
+async def _supervise(port: int, workers_max: int = 1, *, task_status: trio.TaskStatus[int]) -> None:
+    await supervise(host="127.0.0.1", port=port, workers_max=workers_max, task_status=task_status)
 
 
 async def hear(port: int) -> str:
@@ -83,6 +85,71 @@ async def test_a_hung_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
                 _, code = await rest(websocket)
         assert code != 1000
         await until(lambda: is_gone(first))
+        assert await hear(port) == GO
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whoever_is_killed_costs_its_own_sessions_only(seed: int) -> None:
+    """Eight sessions; recognisers, zygotes and at last the engine die at random times.
+
+    A session whose recogniser lives gets its words; one whose recogniser was killed an error and 1011; with the
+    engine all that are open lose their connection. Afterwards the engine serves as before.
+    """
+    chance = random.Random(seed)
+    audio = pcm("goforward") + bytes(1000 * MS_BYTES)
+    endings: dict[int, tuple[str, int]] = {}
+    killed: set[int] = set()
+
+    async def session(number: int, port: int, at_work: trio.Event) -> None:
+        async with dialled(port) as websocket:
+            await receive(websocket)
+            at_work.set()
+            try:
+                for start in range(0, len(audio), 100 * MS_BYTES):
+                    await websocket.send_message(audio[start : start + 100 * MS_BYTES])
+                    await trio.sleep(0.02)
+                await websocket.send_message('{"type":"finish"}')
+            except ConnectionClosed:
+                pass  # told below
+            messages, code = await rest(websocket)
+            endings[number] = (str(messages[-1]["type"] if messages else ""), code)
+            if code == 1000:
+                assert messages[0]["text"] == GO
+
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(_supervise, 0, 8)
+        assert await hear(port) == GO
+        (engine,) = psutil.Process().children()
+        (zygote,) = engine.children()
+        async with trio.open_nursery() as sessions:
+            for number in range(8):
+                before = set(zygote.children())
+                at_work = trio.Event()
+                sessions.start_soon(session, number, port, at_work)
+                await at_work.wait()
+                (worker,) = set(zygote.children()) - before
+                if chance.random() < 0.4:
+                    await trio.sleep(chance.random() * 0.05)
+                    worker.kill()
+                    killed.add(number)
+            zygote.kill()
+        assert killed
+        assert {number for number, ending in endings.items() if ending == ("error", 1011)} == killed
+        assert {number for number, ending in endings.items() if ending == ("done", 1000)} == set(
+            range(8)
+        ) - killed
+        assert await hear(port) == GO  # by another zygote
+
+        endings.clear()
+        async with trio.open_nursery() as sessions:
+            for number in range(8):
+                sessions.start_soon(session, number, port, at_work := trio.Event())
+                await at_work.wait()
+            engine.kill()
+        assert {code for _, code in endings.values()} == {1006}
+        await until(lambda: [child.pid for child in psutil.Process().children()] not in ([], [engine.pid]))
+        await until(lambda: is_listening(port))
         assert await hear(port) == GO
         nursery.cancel_scope.cancel()
 

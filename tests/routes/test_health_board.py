@@ -8,7 +8,7 @@ from routeraudio.model.errors import ClientFault, CloseCode, Fault, Overloaded, 
 from routeraudio.policy.health import CEILING_RISE_MS, FAILURES_MAX, OPEN_MS
 from routeraudio.routes.health_board import HealthBoard, Record
 
-KEY = ("deepgram", "wss://x", b"1")
+NAME = b"deepgram, key 1!"
 DOWN = UpstreamFault("down", is_retryable=True)
 
 
@@ -16,14 +16,20 @@ class Clock:
     def __init__(self) -> None:
         self.now_s = 100.0
 
-    def __call__(self) -> float:
-        return self.now_s
+    def __call__(self) -> int:
+        return round(self.now_s * 1000)
 
 
 def board() -> tuple[Clock, HealthBoard, Record]:
     clock = Clock()
-    health = HealthBoard(clock)
-    return clock, health, health.record("Deepgram", KEY)
+    health = HealthBoard(clock_ms=clock)
+    return clock, health, found(health)
+
+
+def found(health: HealthBoard, name: bytes = NAME) -> Record:
+    record = health.record("Deepgram", name)
+    assert record is not None
+    return record
 
 
 def fail(clock: Clock, record: Record, fault: Fault = DOWN) -> None:
@@ -74,14 +80,14 @@ def test_a_refused_credential_is_out_until_a_reload(status: int, capsys: pytest.
     assert record.wait_s() == math.inf
     assert "refused the credential" in record.why()
     health.reloaded()
-    assert health.record("Deepgram", KEY).wait_s() == 0.0
+    assert found(health).wait_s() == 0.0
 
 
 def test_another_credential_is_another_record() -> None:
-    """A client's own key says nothing about the stored one."""
+    """A renewed key is not held to what the old one did."""
     clock, health, record = board()
     fail(clock, record, UpstreamFault("no", status=401))
-    assert health.record("Deepgram", ("deepgram", "wss://x", b"2")).wait_s() == 0.0
+    assert found(health, b"deepgram, key 2!").wait_s() == 0.0
 
 
 @pytest.mark.parametrize("fault", [Overloaded("full"), UpstreamFault("many", is_retryable=True, status=429)])
@@ -93,7 +99,7 @@ def test_a_ceiling_is_learned(fault: Fault) -> None:
     record.failed(fault)
     record.ended()
     clock.now_s += 2
-    assert record.ceiling == 6
+    assert record.standing().sessions_max == 6
     assert "limit of streams" in record.why()
     clock.now_s += CEILING_RISE_MS / 1000
     assert record.wait_s() == 0.0

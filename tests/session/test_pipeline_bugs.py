@@ -62,6 +62,7 @@ class BrokenTranscoder:
     has_more = False
     source_ms = 0
     resumed_ms = 0
+    warnings = ()
 
     def __init__(self, verb: str) -> None:
         self.source = self.target = MULAW_8K

@@ -1,9 +1,13 @@
 """`summary=true`: the last message tells what became of the audio."""
 
 import msgspec
+import numpy as np
 from trio.testing import MockClock
 
+from routeraudio.audio.downmix import WARNING
+from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Overloaded
+from tests.audio.signals import s16, tone
 from tests.session.conversation import SECOND, conversation, options
 
 ASKED = msgspec.structs.replace(options(), summary=True)
@@ -91,3 +95,16 @@ async def test_nobody_gets_one_who_did_not_ask(autojump_clock: MockClock) -> Non
         await play.upstream.says("end")
         await play.ends()
     assert play.story == ["1000"]
+
+
+async def test_channels_that_cancel_are_told(autojump_clock: MockClock) -> None:
+    """Their mean is silence: one of them is heard instead, and the client learns why."""
+    one = tone(440, 16_000, 2.0)
+    wishes = msgspec.structs.replace(ASKED, audio=AudioFormat("pcm_s16le", 16_000, 2))
+    async with conversation(wishes=wishes) as play:
+        await play.ready()
+        await play.client.says(s16(np.stack((one, -one), axis=1).ravel()))
+        await play.client.says(END)
+        await play.upstream.says("end")
+        await play.ends()
+    assert play.told[-1]["warnings"] == [WARNING]

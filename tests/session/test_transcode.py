@@ -4,13 +4,15 @@ from itertools import accumulate
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from routeraudio.audio.transcode import transcoder
 from routeraudio.dialects.base import Command, Control
-from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
+from routeraudio.model.audio import PCM_16K_MONO, AudioFormat, Encoding
 from routeraudio.session.ingest import PIECE_BYTES
 from routeraudio.session.link import Link
-from routeraudio.session.transcode import Transcode
+from routeraudio.session.transcode import WORK_BURST_S, WORK_SHARE, Transcode
+from tests.audio.made import CONTAINERS, encoded, named, noise
 
 MULAW_8K = AudioFormat("pcm_mulaw", 8000)
 
@@ -20,6 +22,7 @@ class Scripted:
 
     is_passthrough = False
     resumed_ms = 0
+    warnings = ()
 
     def __init__(self, *, more: int = 0) -> None:
         self.source, self.target = MULAW_8K, PCM_16K_MONO
@@ -143,3 +146,69 @@ def test_no_chunk_reaches_into_the_next_cycle(length: int) -> None:
     assert b"".join(chunks) == sound
     assert {160_000, 320_000, 480_000, 640_000} <= set(accumulate(map(len, chunks)))
     assert stage.pushed_bytes == len(sound)
+
+
+@pytest.mark.parametrize("is_passed_on", [False, True])
+@pytest.mark.parametrize("encoding", CONTAINERS)
+async def test_all_of_a_container_goes_on_before_more_is_taken(
+    encoding: Encoding, is_passed_on: bool, autojump_clock: MockClock
+) -> None:
+    """Seconds of audio in one message, decoded or not: they do not wait for the next one, or for the end."""
+    link, taken = collecting(room_bytes=10**9)
+    converter = transcoder(named(encoding), named(encoding) if is_passed_on else PCM_16K_MONO)
+    stage = Transcode(converter, link)
+    assert not stage.step(encoded(encoding, noise(48_000, 6.0), 48_000))
+    await stage.wait()
+    assert converter.source_ms > 5900
+    link.drain()
+    assert max(len(chunk) for chunk in taken if isinstance(chunk, bytes)) < 40_000
+
+
+class Costly(Scripted):
+    """Every push takes so long on the clock of the test."""
+
+    def __init__(self, work_s: float) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self._work_s = work_s
+
+    def push(self, data: bytes) -> bytes:
+        self.now_s += self._work_s
+        return super().push(data)
+
+
+@pytest.mark.parametrize("work_s", [0.001, 0.004, 0.02])
+async def test_work_is_a_share_of_the_time(work_s: float, autojump_clock: MockClock) -> None:
+    """Whatever a client sends, and however fast: beyond the first tenth of a second, a tenth of a core."""
+    link, _ = collecting(room_bytes=10**9)
+    costly = Costly(work_s)
+    stage = Transcode(costly, link, clock=lambda: costly.now_s)
+    began_s = trio.current_time()
+    for _ in range(1000):
+        if not stage.step(b"a"):
+            await stage.wait()
+    lasted_s = trio.current_time() - began_s
+    assert costly.now_s == pytest.approx(WORK_BURST_S + WORK_SHARE * lasted_s, abs=2 * work_s)
+
+
+async def test_work_in_real_time_never_waits(autojump_clock: MockClock) -> None:
+    """Twenty milliseconds of audio that take one."""
+    link, _ = collecting(room_bytes=10**9)
+    costly = Costly(0.001)
+    stage = Transcode(costly, link, clock=lambda: costly.now_s)
+    began_s = trio.current_time()
+    for count in range(3000):
+        if not stage.step(b"a"):
+            await stage.wait()
+        assert trio.current_time() == pytest.approx(began_s + count * 0.02)
+        await trio.sleep_until(began_s + (count + 1) * 0.02)
+
+
+async def test_raw_audio_that_passes_is_no_work(autojump_clock: MockClock) -> None:
+    """Nobody looks at a clock for it."""
+    link, _ = collecting(room_bytes=10**9)
+
+    def clock() -> float:
+        raise AssertionError
+
+    assert Transcode(transcoder(PCM_16K_MONO, PCM_16K_MONO), link, clock=clock).step(b"\x01\x02")

@@ -5,6 +5,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from trio_websocket import ConnectionClosed
 
-from tests.edge.fakes import AUDIO, FakeDeepgram, client, client_on, get, whole_session
+from tests.edge.fakes import AUDIO, LISTEN, FakeDeepgram, client, client_on, get, whole_session
 from tests.edge.processes import PATIENCE_S, Running, configured, failing, running
 
 
@@ -328,3 +330,63 @@ async def test_workers_that_cannot_start(tmp_path: Path) -> None:
     )
     assert code == 2
     assert "Traceback" not in said
+
+
+async def test_clients_come_back_to_any_worker(tmp_path: Path) -> None:
+    """Whichever accepts them, they go on where their session is; a dead worker's sessions are gone, and it is said."""
+    deepgram = FakeDeepgram()
+    listen = f"{LISTEN}&resume=30"
+    async with deepgram.serving() as url, running(tmp_path, toml(url, workers=3)) as daemon:
+        sessions = []
+        for _ in range(9):
+            async with client(daemon.port, listen) as caller:
+                sessions.append(await caller.receive())
+                await caller.send(AUDIO)
+                await trio.aclose_forcefully(caller.stream)
+        workers = {session["resume_token"].split("~")[2] for session in sessions}
+        assert len(workers) > 1
+        for session in sessions[1:]:
+            path = f"/v1/listen?resume_token={session['resume_token']}&after=0"
+            async with client(daemon.port, path) as caller:
+                again = await caller.receive()
+                assert (again["id"], again["received_bytes"]) == (session["id"], len(AUDIO))
+                await caller.finish()
+                messages, code = await caller.rest()
+            assert ([one["type"] for one in messages], code) == (["transcript", "turn_end"], 1000)
+        token = sessions[0]["resume_token"]
+        os.kill(workers_of(daemon)[int(token.split("~")[2])], signal.SIGKILL)
+        async with client(daemon.port, f"/v1/listen?resume_token={token}&after=0") as caller:
+            assert (await caller.rest())[1] == 1008
+
+
+async def test_what_one_learns_about_a_provider_all_know(tmp_path: Path) -> None:
+    """A refused credential costs one connection, not one for each worker; a reload tries it again."""
+    digest, dials = sha256(b"router_test").hexdigest(), 0
+    more = f'api_key = "k"\n[[keys]]\nid = "test"\nhash = "sha256:{digest}"'
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal dials
+        dials += 1
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, refuse, 0, host="127.0.0.1"))
+        url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+        async with running(tmp_path, toml(url, more=more)) as daemon:
+
+            async def refused() -> None:
+                async with client(daemon.port, headers={"x-api-key": "router_test"}) as caller:
+                    assert (await caller.rest())[1] == 4040
+
+            for _ in range(20):
+                await refused()
+            assert dials == 1
+            told = (await get(daemon.port, "/readyz?verbose")).json["providers"]["deepgram"]
+            assert (told["state"], told["wait_s"], told["sessions"]) == ("disabled", None, 0)
+            await until(daemon.port, "provider_state", "deepgram", "disabled", value=1)
+            daemon.signal(signal.SIGHUP)
+            await daemon.said("reloaded", times=2)
+            await refused()
+            assert dials == 2
+        nursery.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from routeraudio.audio.codec import Codec, respread
 from routeraudio.audio.containers.packets import Demuxer, Header, Reader
+from routeraudio.audio.downmix import Downmix
 from routeraudio.audio.resample import Resampler
 from routeraudio.model.audio import AudioFormat
 
@@ -20,6 +21,7 @@ class ContainerDecoder:
         self._codec: Codec | None = None
         self._resampler: Resampler | None = None
         self._channels = 0
+        self._downmix: Downmix | None = None
 
     @property
     def source_ms(self) -> int:
@@ -61,7 +63,10 @@ class ContainerDecoder:
         self._channels = header.channels
         if self.pcm is None:
             self.pcm = AudioFormat("pcm_s16le", header.sample_rate, header.channels)
-        elif header.sample_rate != self.pcm.sample_rate:
+        self._downmix = None
+        if header.channels > self.pcm.channels:
+            self._downmix = Downmix(header.channels, header.sample_rate, is_float=True)
+        if header.sample_rate != self.pcm.sample_rate:
             self._resampler = Resampler(
                 header.sample_rate,
                 self.pcm.sample_rate,
@@ -84,5 +89,8 @@ class ContainerDecoder:
         if not samples:
             return b""
         assert self.pcm is not None
-        samples = respread(samples, self._channels, self.pcm.channels)
+        if self._downmix is not None:
+            samples = self._downmix.push(samples)
+        else:
+            samples = respread(samples, self._channels, self.pcm.channels)
         return samples if self._resampler is None else self._resampler.push(samples)

@@ -197,6 +197,7 @@ class Mp3Demuxer(Intake):
         self._frames = self._trim_from = self._trim_to = 0
         delay = _ENCODER_DELAY
         if tag >= 0:
+            self._without_audio(0)
             delay = self._lame(data, tag, frame)
             self._at += frame.length
         channels = 1 if data[3] >> 6 == 3 else 2

@@ -36,9 +36,13 @@ class Muxer(Protocol):
 class Mp3Muxer:
     """MP3 has no container: frames behind each other."""
 
+    def __init__(self) -> None:
+        self._has_begun = False
+
     def begin(self, header: Header, *, skip_samples: int) -> bytes:
-        """See `Muxer`. A new reader needs nothing; what describes a file holds for it from its beginning only."""
-        return header.described if skip_samples else b""
+        """See `Muxer`. What describes a file holds from its beginning only; later on it would be heard, uncounted."""
+        is_first, self._has_begun = not self._has_begun, True
+        return header.described if skip_samples and is_first else b""
 
     def packets(self, packets: Sequence[Packet]) -> bytes:
         """See `Muxer`."""

@@ -182,6 +182,7 @@ class OggDemuxer(Intake):
             if not self._is_right(page):
                 return True
         self._has_begun = True
+        self._without_audio(0)  # its packets stand against it
         self._sequence = (sequence + 1) & 0xFFFFFFFF
         self._page = page
         if is_lost:

@@ -23,6 +23,13 @@ _HEADER_MS: Final = 50
 """A header counts as so much audio: opening a decoder costs as much as a few packets."""
 
 
+_LEFT_OUT_NS_MAX: Final = 1_500_000_000
+"""Of what a container says is not to be heard, so much is believed: the longest delay of one stream is 1.4 s."""
+
+_HEARD_PER_LEFT_OUT: Final = 10
+"""And beside that a tenth of what is heard, for many short recordings in one."""
+
+
 class Header(msgspec.Struct, frozen=True, gc=False):
     """A stream begins; in a chain, the next one. Its numbers beat the client's hints."""
 
@@ -132,9 +139,14 @@ class Reader:
 
 
 class Timeline:
-    """Counts the source's audio by samples, across the streams of a chain. Nothing is decoded for that."""
+    """Counts the source's audio by samples, across the streams of a chain. Nothing is decoded for that.
+
+    Delays and padding are not counted, within bounds: what is counted is charged, and not every provider leaves them
+    out.
+    """
 
     def __init__(self) -> None:
+        self._left_out_ns = 0
         self._earlier_ns = 0
         self._sample_rate = 1
         self._samples = 0
@@ -143,21 +155,33 @@ class Timeline:
     @property
     def ms(self) -> int:
         """Whole milliseconds so far."""
-        return (self._earlier_ns + self._samples * 1_000_000_000 // self._sample_rate) // 1_000_000
+        return (self._earlier_ns + self._ns(self._samples)) // 1_000_000
 
     def header(self, header: Header) -> None:
         """A stream begins."""
-        self._earlier_ns += self._samples * 1_000_000_000 // self._sample_rate
+        self._earlier_ns += self._ns(self._samples)
         self._sample_rate, self._samples, self._skip = header.sample_rate, 0, header.skip_samples
 
     def packet(self, packet: Packet) -> None:
         """A packet of it."""
-        samples = packet.samples - packet.trim_samples
-        if self._skip:
-            skipped = min(self._skip, samples)
-            self._skip -= skipped
-            samples -= skipped
-        self._samples += samples
+        self._samples += packet.samples
+        if self._skip or packet.trim_samples:
+            self._samples -= self._left_out(packet)
+
+    def _left_out(self, packet: Packet) -> int:
+        """Samples of it that are not to be heard, and are not counted."""
+        skipped = min(self._skip, packet.samples - packet.trim_samples)
+        self._skip -= skipped
+        samples = skipped + packet.trim_samples
+        left_out_ns = self._left_out_ns + self._ns(samples)
+        heard_ns = self._earlier_ns + self._ns(self._samples - packet.samples)
+        if left_out_ns > _LEFT_OUT_NS_MAX + heard_ns // _HEARD_PER_LEFT_OUT:
+            return 0
+        self._left_out_ns = left_out_ns
+        return samples
+
+    def _ns(self, samples: int) -> int:
+        return samples * 1_000_000_000 // self._sample_rate
 
 
 def audio_error(message: str) -> ClientFault:

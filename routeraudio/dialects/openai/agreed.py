@@ -4,6 +4,10 @@ A word goes out once two successive partials agree on it and on everything befor
 often half a word, and is corrected by the next one.
 """
 
+from typing import Final
+
+_MARKS: Final = ".,;:!?…"
+
 
 class Agreed:
     """What the client has been told of one item."""
@@ -21,7 +25,8 @@ class Agreed:
                 break
             count += 1
         self._last = words
-        return self._grown(" ".join(words[:count]), is_whole_words=True)
+        # A comma behind the last word may be gone when the sentence goes on.
+        return self._grown(" ".join(words[:count]).rstrip(_MARKS), is_whole_words=True)
 
     def final(self, text: str) -> str:
         """Text that will not change; what is left to tell. Nothing where it is not what was told."""
@@ -30,7 +35,7 @@ class Agreed:
     def _grown(self, text: str, *, is_whole_words: bool) -> str:
         told = self._told
         rest = text[len(told) :]
-        if not rest or not text.startswith(told) or (is_whole_words and told and rest[0] != " "):
+        if not rest or not text.startswith(told) or (is_whole_words and told and rest[0].isalnum()):
             return ""
         self._told = text
         return rest

@@ -191,8 +191,8 @@ class Flux:
 
     async def _say(self, message: Json) -> None:
         # Recorded frames in a script keep the number they were recorded with.
-        await self._call.say({**message, "sequence_id": message.get("sequence_id", self._sequence_id)})
-        self._sequence_id += 1
+        number, self._sequence_id = self._sequence_id, self._sequence_id + 1
+        await self._call.say({**message, "sequence_id": message.get("sequence_id", number)})
 
 
 class Turn:

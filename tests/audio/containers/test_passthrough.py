@@ -6,7 +6,7 @@ from routeraudio.audio.transcode import Transcoder, transcoder
 from routeraudio.model.audio import PCM_16K_MONO, Encoding
 from routeraudio.model.errors import ClientFault
 from tests.audio import written
-from tests.audio.made import CONTAINERS, RECORDING, encoded, named, noise, packets
+from tests.audio.made import CONTAINERS, RECORDING, encoded, named, noise, opus_packets, packets
 from tests.audio.signals import drained, samples, snr_db
 
 SECONDS = 3.5
@@ -157,6 +157,68 @@ def test_pages_with_wrong_checksums_are_no_discount() -> None:
     heard_ms = 20 * len(packets(out)) if out else 0
     assert heard_ms <= through.source_ms + 20, "the provider hears what is counted, and no more"
     assert len(packets(out) if out else []) < len(whole)
+
+
+FRAME = b"\xff\xe3\x18\xc4" + bytes(68)
+"""72 ms of MP3, mono at 8 kHz."""
+
+
+def described(count: int, delay: int, padding: int) -> bytes:
+    """A frame that tells about others: how many, and what of them is not to be heard."""
+    lame = b"LAME3.100" + bytes(12) + (delay << 12 | padding).to_bytes(3, "big")
+    body = b"Info" + (1).to_bytes(4, "big") + count.to_bytes(4, "big") + lame
+    return FRAME[:13] + body + bytes(len(FRAME) - 13 - len(body))
+
+
+TALK = opus_packets(20.0)
+
+LEFT_OUT: dict[str, tuple[Encoding, bytes, float]] = {
+    "ogg: every page is the last": (
+        "ogg_opus",
+        b"".join(written.ogg_pages([]))
+        + b"".join(written.page(TALK[n : n + 10], number=2 + n // 10, last=True) for n in range(0, 1000, 10)),
+        20.0,
+    ),
+    "ogg: streams that are all delay": (
+        "ogg_opus",
+        b"".join(
+            b"".join(written.ogg_pages(TALK[n : n + 50], serial=n, head=written.opus_head(skip=65_535)))
+            for n in range(0, 1000, 50)
+        ),
+        20.0,
+    ),
+    "webm: blocks that are all padding": (
+        "webm",
+        written.webm_head()
+        + b"".join(
+            written.cluster(20 * n)
+            + written.element(
+                0xA0, written.element(0xA1, written.block([TALK[n]])) + written.element(0x75A2, 20_000_000)
+            )
+            for n in range(1000)
+        ),
+        20.0,
+    ),
+    "mp3: files that are all delay and padding": (
+        "mp3",
+        b"".join(described(6, 4095, 4095) + FRAME * 6 for _ in range(100)),
+        43.2,
+    ),
+    "mp3: frames that describe, and sound": ("mp3", described(1, 576, 0) * 500 + FRAME * 10, 0.72),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_what_is_not_to_be_heard_is_no_discount(case: str) -> None:
+    """A provider that does not care for delays and padding hears it; so only what recordings have is not counted."""
+    encoding, data, seconds = LEFT_OUT[case]
+    through = passing(encoding)
+    out = pushed(through, data) + through.finish()
+    assert out
+    assert seconds * 0.9 - 1.6 <= through.source_ms / 1000 <= seconds
+    assert len(out) < len(data) * 1.2
+    if case == "mp3: frames that describe, and sound":
+        assert len(out) == 11 * len(FRAME)
 
 
 def test_another_codec_behind_the_first_recording() -> None:

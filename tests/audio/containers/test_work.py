@@ -1,6 +1,7 @@
 """One push is a bounded amount of work, whatever the bytes: counted in calls, not in seconds."""
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -75,6 +76,47 @@ CASES: dict[str, tuple[Encoding, bytes]] = {
     ),
     "zeros as anything": ("webm", bytes(MIB)),
 }
+
+
+ENDLESS: dict[str, tuple[Encoding, bytes, Callable[[int], bytes]]] = {
+    "mp3: descriptions": ("mp3", SILENT_MP3 * 3, lambda n: SILENT_MP3[:13] + b"Info" + bytes(55)),
+    "mp3: tags": ("mp3", SILENT_MP3 * 3, lambda n: b"ID3\x04" + bytes(6)),
+    "ogg: pages without packets": (
+        "ogg_opus",
+        b"".join(written.ogg_pages([])),
+        lambda n: page([], number=n + 2),
+    ),
+    "ogg: pages of others": ("ogg_opus", b"".join(written.ogg_pages([])), lambda n: page([b"x"], serial=9)),
+    "ogg: heads": (
+        "ogg_opus",
+        b"",
+        lambda n: page([written.opus_head()], serial=7 + n, first=True),
+    ),
+    "webm: headers": ("webm", b"", lambda n: written.webm_head()),
+    "webm: clusters": ("webm", written.webm_head(), lambda n: written.cluster(n)),
+    "webm: empty blocks": (
+        "webm",
+        written.webm_head() + written.cluster(),
+        lambda n: written.element(0xA3, b"\x81\0\0\x80"),
+    ),
+}
+"""Well formed, and never any audio."""
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_what_never_holds_audio_comes_to_an_end(case: str) -> None:
+    """However little there is to read in it, and however long it goes on."""
+    encoding, start, piece = ENDLESS[case]
+    through = transcoder(named(encoding), named(encoding))
+    through.push(start)
+
+    def go_on() -> None:
+        for number in range(20_000):
+            through.push(piece(number))
+
+    with pytest.raises(ClientFault, match="expected") as caught:
+        go_on()
+    assert caught.value.code == "audio_error"
 
 
 @pytest.mark.parametrize("is_passed_on", [False, True])
