@@ -15,7 +15,7 @@ import trio
 
 from routeraudio.dialects.catalog import BY_PATH, find
 from routeraudio.edge.admission import Admission, Ticket
-from routeraudio.edge.forwarded import Network, client_address, is_trusted
+from routeraudio.edge.forwarded import Network, client_address, is_likely_proxy, is_trusted
 from routeraudio.edge.http_error import answer, error_body
 from routeraudio.edge.request_head import BadRequestHead, read_head
 from routeraudio.edge.stream_handler import StreamHandler
@@ -63,6 +63,7 @@ class ConnectionHandler:
         self._tls = tls
         self._trusted_proxies = tuple(trusted_proxies)
         self._is_from_sibling = is_from_sibling
+        self._has_told_of_proxy = False
 
     async def handle(self, accepted: trio.SocketStream) -> None:
         """Serve one connection to its end. Raises nothing but cancellation."""
@@ -106,11 +107,13 @@ class ConnectionHandler:
             return
         if head is None:
             return
+        forwarded_for = head.request.headers.get("x-forwarded-for", "")
         if self._is_from_sibling:
-            ticket.comes_from(head.request.headers.get("x-forwarded-for", ""))
+            ticket.comes_from(forwarded_for)
         elif is_trusted(address, self._trusted_proxies):
-            forwarded_for = head.request.headers.get("x-forwarded-for", "")
             ticket.comes_from(client_address(address, forwarded_for, self._trusted_proxies))
+        elif forwarded_for and is_likely_proxy(address):
+            self._tell_of_proxy(address)
         dialect = find(head.request)
         is_gateway = self._gateway is not None and is_gateway_path(head.request.path)
         if head.is_upgrade and dialect is not None:
@@ -125,6 +128,17 @@ class ConnectionHandler:
         else:
             stream.unread(head.data + head.rest)
             await self._http(stream, head.request.path)
+
+    def _tell_of_proxy(self, address: str) -> None:
+        """Once: all its clients share one address here, with one bound on connections and one count of wrong keys."""
+        if not self._has_told_of_proxy:
+            self._has_told_of_proxy = True
+            log.warning(
+                "proxy_not_trusted",
+                peer=address or "a local socket",
+                why="clients seem to come through a proxy, and count as one address",
+                next="name it in server.trusted_proxies",
+            )
 
     async def _refuse(
         self, stream: ByteStream, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()

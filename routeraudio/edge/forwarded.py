@@ -23,6 +23,15 @@ def client_address(peer: str, forwarded_for: str, trusted_proxies: Sequence[Netw
     return peer
 
 
+def is_likely_proxy(peer: str) -> bool:
+    """Whether who forwards for others from this address is rather a proxy than a client that pretends to be one."""
+    try:
+        parsed = ipaddress.ip_address(peer.removeprefix("::ffff:"))
+    except ValueError:
+        return True  # a local socket
+    return parsed.is_private or parsed.is_loopback
+
+
 def is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
     """Whether an address is one of our proxies; what is no address is not."""
     try:

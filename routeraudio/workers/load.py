@@ -4,6 +4,7 @@ What is measured here is what clients feel first. A loop that is late delivers e
 grows beyond its memory is killed with all its sessions. Both are better told to a new client, who can go elsewhere.
 """
 
+import ctypes
 import math
 import os
 import resource
@@ -23,7 +24,14 @@ MEMORY_SHARE_MAX: Final = 0.85
 SESSIONS_MIN: Final = 20
 """With fewer sessions than this a late loop has other reasons, and turning clients away would not help it."""
 
+TRIM_LOOKS: Final = 10
+"""Seconds between two times that freed memory is given back: it takes up to some tens of milliseconds."""
+
 PAGE_BYTES: Final = resource.getpagesize()
+
+
+_malloc_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""glibc's; other C libraries have none."""
 
 
 class Lag:
@@ -69,6 +77,11 @@ class Memory:
         """Of this process."""
         return int(self._statm.read_text().split()[1]) * PAGE_BYTES
 
+    def trim(self) -> None:
+        """Give freed memory back to the kernel; glibc keeps what lies between pieces in use (malloc_trim(3))."""
+        if _malloc_trim is not None:
+            _malloc_trim(0)
+
     @property
     def share(self) -> float:
         """Used, as a share of what may be used."""
@@ -88,6 +101,10 @@ class Load:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._looks = TRIM_LOOKS
+        """Since freed memory was given back."""
+        self._sessions_most = 0
+        """Since then."""
         self.lag = Lag()
         self.lag_p99_s = 0.0
         self.memory_share = 0.0
@@ -103,13 +120,27 @@ class Load:
         """
         self.lag_p99_s = self.lag.p99_s
         self.memory_share = self._memory.share
+        if self._may_trim(sessions):
+            self._memory.trim()
+            self.memory_share = self._memory.share
         self.resident_bytes = self._memory.resident_bytes
-        if self.memory_share > MEMORY_SHARE_MAX:
+        # With no session here it is others' memory, and the first one tells.
+        if self.memory_share > MEMORY_SHARE_MAX and sessions:
             self.strain = "the daemon is short of memory; try again later"
         elif self.lag_p99_s > LAG_S_MAX and sessions >= SESSIONS_MIN:
             self.strain = "the daemon is behind with its work; try again later"
         else:
             self.strain = None
+
+    def _may_trim(self, sessions: int) -> bool:
+        """Whether freed memory should go back to the kernel now: it is short, or a crowd of sessions has left."""
+        self._sessions_most = max(self._sessions_most, sessions)
+        has_emptied = self._sessions_most >= SESSIONS_MIN and sessions < self._sessions_most // 2
+        self._looks += 1
+        if self._looks < TRIM_LOOKS or not (has_emptied or self.memory_share > MEMORY_SHARE_MAX):
+            return False
+        self._looks, self._sessions_most = 0, sessions
+        return True
 
 
 def _limited_group(root: Path) -> Path | None:

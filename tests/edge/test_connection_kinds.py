@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 import trio.testing
 import trustme
@@ -161,3 +162,13 @@ async def test_a_proxys_word_counts(autojump_clock: MockClock) -> None:
         assert await status("192.0.2.1", "127.0.0.3") == 503
         for stream in held:
             await stream.aclose()
+
+
+async def test_a_proxy_nobody_has_named(autojump_clock: MockClock) -> None:
+    """All behind it count as one address here: the log says so, once."""
+    with structlog.testing.capture_logs() as log:
+        async with daemon_on(config()) as port:
+            for forwarded in ("198.51.100.1", "198.51.100.2"):
+                assert (await get(port, "/healthz", f"X-Forwarded-For: {forwarded}")).status == 200
+    [told] = [line for line in log if line["event"] == "proxy_not_trusted"]
+    assert (told["peer"], told["next"]) == ("127.0.0.1", "name it in server.trusted_proxies")

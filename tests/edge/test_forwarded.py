@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from routeraudio.edge.forwarded import client_address
+from routeraudio.edge.forwarded import client_address, is_likely_proxy
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 
@@ -29,3 +29,21 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 def test_addresses(peer: str, header: str, expected: str) -> None:
     """A header counts where a proxy of ours sent it, and only as far back as our proxies reach."""
     assert client_address(peer, header, PROXIES) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("10.2.3.4", True),
+        ("::ffff:192.168.1.1", True),
+        ("fd00::5", True),
+        ("", True),
+        ("8.8.8.8", False),
+        ("2606:4700::1111", False),
+    ],
+)
+def test_likely_proxies(peer: str, expected: bool) -> None:
+    """From the internet anybody may pretend to forward for others."""
+    assert is_likely_proxy(peer) is expected

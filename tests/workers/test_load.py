@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from routeraudio.workers.load import LAG_S_MAX, LAG_SAMPLES, PAGE_BYTES, SESSIONS_MIN, Lag, Load, Memory
+from routeraudio.workers.load import (
+    LAG_S_MAX,
+    LAG_SAMPLES,
+    PAGE_BYTES,
+    SESSIONS_MIN,
+    TRIM_LOOKS,
+    Lag,
+    Load,
+    Memory,
+)
 
 MIB = 1024 * 1024
 
@@ -30,6 +39,15 @@ def test_a_few_samples_say_nothing() -> None:
     lag = Lag()
     lag.add(9.0)
     assert lag.p99_s == 0.0
+
+
+class Trimmed(Memory):
+    """Counts how often memory is given back."""
+
+    trims = 0
+
+    def trim(self) -> None:
+        self.trims += 1
 
 
 def machine(root: Path, group: str = "/system.slice/routeraudio.service") -> Path:
@@ -78,12 +96,52 @@ def test_short_of_memory(tmp_path: Path) -> None:
     limited(group, "100", current=86)
     load = Load(Memory(root=tmp_path))
     assert load.strain is None
-    load.look(sessions=0)
+    load.look(sessions=1)
     assert load.strain is not None
     assert "memory" in load.strain
     limited(group, "100", current=85)
+    load.look(sessions=1)
+    assert load.strain is None
+
+
+def test_short_of_memory_without_sessions(tmp_path: Path) -> None:
+    """What nobody here uses does not keep everybody out for ever."""
+    limited(machine(tmp_path), "100", current=99)
+    load = Load(Memory(root=tmp_path))
     load.look(sessions=0)
     assert load.strain is None
+
+
+def test_freed_memory_goes_back(tmp_path: Path) -> None:
+    """When a crowd has left, and while memory is short; not every second, and not for a few sessions."""
+    group = machine(tmp_path)
+    limited(group, "100", current=50)
+    memory = Trimmed(root=tmp_path)
+    load = Load(memory)
+    for _ in range(TRIM_LOOKS):
+        load.look(SESSIONS_MIN)
+    assert memory.trims == 0
+    load.look(SESSIONS_MIN // 2 - 1)
+    assert memory.trims == 1
+    for _ in range(TRIM_LOOKS * 3):
+        load.look(0)
+    assert memory.trims == 1
+    limited(group, "100", current=99)
+    for _ in range(TRIM_LOOKS * 2):
+        load.look(1)
+    assert memory.trims == 3
+
+
+def test_memory_comes_back() -> None:
+    """Most of what was used and freed between pieces that stay in use."""
+    memory = Memory()
+    pieces = [bytes(1000) for _ in range(200_000)]
+    used_bytes = memory.resident_bytes
+    kept = pieces[::2000]
+    del pieces
+    memory.trim()
+    assert memory.resident_bytes < used_bytes - 100 * MIB
+    assert len(kept) == 100
 
 
 def test_behind_with_its_work(tmp_path: Path) -> None:
