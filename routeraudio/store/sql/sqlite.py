@@ -223,10 +223,12 @@ def _engine(
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        # The first of several processes that start together turns the log on, and the others wait for it.
+        # The first of several processes that start together turns the log on, and the others wait for it. SQLite
+        # itself does not wait everywhere on the way there: two that begin at once get SQLITE_BUSY without a time-out.
         connection.execute(f"PRAGMA busy_timeout={PATIENT_MS}")
-        for pragma in pragmas:
-            connection.execute(pragma).fetchone()
+        with _alone(url.database):
+            for pragma in pragmas:
+                connection.execute(pragma).fetchone()
         connection.execute(f"PRAGMA busy_timeout={round(statement_s * 1000)}")
 
     @event.listens_for(engine, "begin")
@@ -234,6 +236,24 @@ def _engine(
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@contextmanager
+def _alone(database: str | None) -> Iterator[None]:
+    """One process, and one connection of it, at a time, for as long as SQLite's own time-outs allow.
+
+    The lock is on the folder: a file of the database may not be opened beside SQLite, whose locks would be gone when
+    it is closed (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if not database or database == ":memory:":
+        yield
+        return
+    folder = os.open(Path(database).parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _create(path: Path) -> int:
