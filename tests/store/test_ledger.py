@@ -103,6 +103,17 @@ async def test_an_idle_ledger_only_keeps_its_lease(
     assert 6 <= store.calls["sweep"] <= 9
 
 
+async def test_a_flush_of_nothing(autojump_clock: MockClock, ledger: Ledger, real: SqlStore) -> None:
+    """Somebody may want everything to be written when nothing is to be; what begins later is written all the same."""
+    await trio.sleep(1)
+    await ledger.flush()
+    credit = await opened(ledger)
+    with trio.fail_after(60):
+        await stream(credit, 1, 3)
+    await close(credit)
+    assert real.lines("s1")[0].cycles == 3
+
+
 async def test_a_fast_client_waits_for_each_cycle(
     autojump_clock: MockClock, ledger: Ledger, real: SqlStore
 ) -> None:

@@ -302,7 +302,8 @@ class Ledger:
     async def flush(self) -> None:
         """Take every new mark down now, in the store or, in an outage, on the local disk. Bounded in time."""
         async with self._writing:
-            self._something, self._waited_for = trio.Event(), trio.Event()
+            # Who waits for an event that is not set keeps waiting for that one.
+            self._something, self._waited_for = _unset(self._something), _unset(self._waited_for)
             credits, self._dirty = self._dirty, {}
             try:
                 await self._take_down(credits)
@@ -487,6 +488,10 @@ class Ledger:
 
 def _threads(most: int, store: Store) -> int:
     return max(1, min(most, store.threads_max))
+
+
+def _unset(event: trio.Event) -> trio.Event:
+    return trio.Event() if event.is_set() else event
 
 
 def _jittered(pause_s: float) -> float:
