@@ -4,9 +4,9 @@ Its connection is carried there inside the machine, over a socket in a folder th
 here; the worker that has the session reads the request anew, as if it had come to it.
 """
 
+import os
 import socket
-from contextlib import AsyncExitStack
-from pathlib import Path
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import trio
@@ -33,15 +33,16 @@ class Siblings:
     """
 
     def __init__(self, folder: str, number: int) -> None:
-        self._folder = Path(folder)
+        self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         self._number = number
 
     def listen(self) -> trio.SocketListener:
         """For what the others carry here."""
         path = self._path(self._number)
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         sock = socket.socket(socket.AF_UNIX)
-        sock.bind(str(path))
+        sock.bind(path)
         sock.listen(_BACKLOG)
         return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
 
@@ -67,8 +68,9 @@ class Siblings:
                 ticket.authenticated()
         return True
 
-    def _path(self, number: int) -> Path:
-        return self._folder / f"worker-{number}.sock"
+    def _path(self, number: int) -> str:
+        """By way of the open folder: an address has 107 bytes (unix(7)), and the folder's path may have more."""
+        return f"/proc/self/fd/{self._folder_fd}/worker-{number}.sock"
 
 
 async def _carry(
