@@ -14,7 +14,7 @@ GROUPS: Final[tuple[str, ...]] = get_args(Group)
 
 PARAMETERS: Final = ("by", "account", "key", "provider", "since", "until")
 
-SUMS: Final = ("sessions", "cycles", "audio_seconds", "connected_seconds", "amount_usd")
+SUMS: Final = ("sessions", "cycles", "audio_seconds", "connected_seconds", "replayed_seconds", "amount_usd")
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -65,6 +65,7 @@ def read(store: Store, query: UsageQuery, *, within_s: float = REPORT_S) -> Repo
         cycles=sum(row.cycles for row in rows),
         audio_ms=sum(row.audio_ms for row in rows),
         connected_ms=sum(row.connected_ms for row in rows),
+        replayed_ms=sum(row.replayed_ms for row in rows),
         amount_units=units,
         amount_usd=shown_usd(units),
     )
@@ -84,6 +85,7 @@ def sums(row: UsageRow) -> dict[str, object]:
         "cycles": row.cycles,
         "audio_seconds": row.audio_ms / 1000,
         "connected_seconds": row.connected_ms / 1000,
+        "replayed_seconds": row.replayed_ms / 1000,
         "amount_usd": plain(row.amount_usd),
     }
 

@@ -218,6 +218,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Audio kept for the next connection, while it is not final; at most 2 MiB."""
     stall_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 8.0
     """Speech without any text for so long is a provider that has stopped listening; 0: that is never noticed."""
+    hedge_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
+    """Who is not ready so long after the dial gets a competitor, the next of the route; 0: never."""
 
 
 RouteName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
@@ -234,6 +236,7 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     replay_s: Annotated[float, msgspec.Meta(gt=0, le=600)] | None = None
     """None: as `[failover]` says."""
     stall_s: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
+    hedge_s: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

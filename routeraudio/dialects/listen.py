@@ -57,7 +57,7 @@ from routeraudio.model.audio import (
     Encoding,
 )
 from routeraudio.model.errors import ClientFault, CloseCode, ErrorCode, Fault, invalid_parameter
-from routeraudio.model.events import Event, Final, Lost, Partial, Raw, Summary, TurnEnd
+from routeraudio.model.events import Event, Final, Lost, Partial, Raw, Served, Summary, TurnEnd
 from routeraudio.model.message import Message
 from routeraudio.model.options import Options
 from routeraudio.providers.catalog import PROVIDERS
@@ -124,6 +124,14 @@ class ErrorMessage(msgspec.Struct, tag_field="type", tag="error"):
     """Whether the same request may succeed later; a number: in so many seconds."""
 
 
+class ServedMessage(msgspec.Struct):
+    provider: str
+    start_time: float
+    end_time: float
+    ending: str
+    """`ok`, `rotated` (replaced in time), or the code of what the connection was lost with."""
+
+
 class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
     provider: str
     seconds_received: float
@@ -131,6 +139,8 @@ class SummaryMessage(msgspec.Struct, tag_field="type", tag="summary"):
     seconds_finalised: float
     seconds_lost: float
     upstream_connections: int
+    connections: tuple[ServedMessage, ...]
+    """Who had which part; of very many the last ones."""
     warnings: tuple[str, ...]
     """What was asked for and has no effect with this provider, and what was found in the audio."""
 
@@ -301,6 +311,7 @@ class Listen:
             event.finalised_ms / 1000,
             (event.received_ms - event.finalised_ms) / 1000,
             event.connections,
+            tuple(map(_served, event.served)),
             (*self._advice, *event.warnings),
         )
 
@@ -450,3 +461,7 @@ ENTRY: Constant = DialectEntry(
 def _shown(kind: str) -> str:
     """A client's word as an error may repeat it."""
     return repr(kind) if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", kind) else "that"
+
+
+def _served(part: Served) -> ServedMessage:
+    return ServedMessage(part.provider, part.start_ms / 1000, part.end_ms / 1000, part.ending)

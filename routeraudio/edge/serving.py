@@ -92,8 +92,9 @@ def _failover(servers: Sequence[Server], expanded: Expanded, config: Config) -> 
     general, table = config.failover, expanded.table
     replay_s = general.replay_s if table is None or table.replay_s is None else table.replay_s
     stall_s = general.stall_s if table is None or table.stall_s is None else table.stall_s
+    hedge_s = general.hedge_s if table is None or table.hedge_s is None else table.hedge_s
     budget = Budget(attempts=general.attempts, within_s=general.within_s)
-    return Failover(budget=budget, replay_s=replay_s, stall_s=stall_s)
+    return Failover(budget=budget, replay_s=replay_s, stall_s=stall_s, hedge_s=hedge_s)
 
 
 def _server(

@@ -1,9 +1,10 @@
 """From an upgrade request to a running session: read the request, check it, answer 101, check the key, serve."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Final, TypedDict
 from uuid import uuid4
 
 import msgspec
@@ -55,8 +56,10 @@ from routeraudio.session.candidate import Candidate
 from routeraudio.session.credit import Credit
 from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Running
+from routeraudio.session.legs import Leg, Legs
 from routeraudio.session.pipeline import Plan, Session
 from routeraudio.session.streams import MessageStream
+from routeraudio.store.ledger.credit import RunningCredit
 from routeraudio.store.ledger.service import Ledger
 from routeraudio.transport.bytestream import ByteStream
 from routeraudio.transport.poller import Poller
@@ -281,14 +284,7 @@ class StreamHandler:
             ticket.authenticated()
         async with (
             place_of(self._admission, principal, ticket) as place,
-            self._ledger.stream(
-                session_id=request_id,
-                principal=principal,
-                dialect=handshake.entry.name,
-                provider=first.options.provider,
-                model=first.model,
-                price_per_hour_usd=first.route.price_per_hour(principal, first.model, is_gateway=False),
-            ) as credit,
+            self._ledger.stream(**_line(handshake, request_id, first, principal)) as credit,
         ):
             plan = self._plan(handshake, request_id, admitted, dialect, credit, place.accepted)
             limits = within(principal, self.config.limits)
@@ -343,6 +339,9 @@ class StreamHandler:
         options, route = first.options, first.route
         adapter = route.adapter(options, principal.credential)
         asked = handshake.stream_request.options
+        failover = handshake.servers.failover
+        legs = Legs(credit) if failover is not None and isinstance(credit, RunningCredit) else None
+        open_leg = None if legs is None else partial(self._open_leg, handshake, request_id)
         return Plan(
             request_id=request_id,
             key_id=principal.key_id,
@@ -354,17 +353,31 @@ class StreamHandler:
             session_s=route.session_s if options.parse_json else None,
             pace=route.entry.pace,
             health=route.health(principal.credential),
+            open_leg=open_leg and partial(open_leg, first, principal),
             others=tuple(
-                self._candidates(others, adapter.audio_format, within(principal, self.config.limits))
+                self._candidates(
+                    others, adapter.audio_format, within(principal, self.config.limits), open_leg
+                )
             ),
-            failover=handshake.servers.failover,
+            failover=failover,
             dialect=dialect,
-            credit=credit,
+            credit=legs or credit,
+            legs=legs,
             observer=self._metrics.session(options.provider, handshake.entry.name, accepted),
         )
 
+    async def _open_leg(
+        self, handshake: "Handshake", request_id: str, server: Server, principal: Principal, number: int
+    ) -> RunningCredit:
+        """See `session.legs.OpenLeg`."""
+        return await self._ledger.open(**_line(handshake, request_id, server, principal), leg=number)
+
     def _candidates(
-        self, others: Sequence[tuple[Server, Principal]], audio: AudioFormat, limits: Limits
+        self,
+        others: Sequence[tuple[Server, Principal]],
+        audio: AudioFormat,
+        limits: Limits,
+        open_leg: Callable[[Server, Principal, int], Awaitable[Leg]] | None,
     ) -> Iterator[Candidate]:
         """Those who may take over, of whom each is given ``audio``."""
         for server, principal in others:
@@ -383,6 +396,7 @@ class StreamHandler:
                 dial=dial,
                 pace=route.entry.pace,
                 session_s=route.session_s,
+                open_leg=open_leg and partial(open_leg, server, principal),
                 health=route.health(principal.credential),
             )
 
@@ -474,6 +488,28 @@ class Handshake(msgspec.Struct, frozen=True):
 def _shown(head: Head, stream_request: StreamRequest) -> PresentedKeys:
     return PresentedKeys(
         stream_request.key, stream_request.token, head.request.headers.get(PROVIDER_KEY_HEADER)
+    )
+
+
+class Line(TypedDict):
+    """What the ledger is told of a stream that begins."""
+
+    session_id: str
+    principal: Principal
+    dialect: str
+    provider: str
+    model: str | None
+    price_per_hour_usd: Decimal
+
+
+def _line(handshake: Handshake, request_id: str, server: Server, principal: Principal) -> Line:
+    return Line(
+        session_id=request_id,
+        principal=principal,
+        dialect=handshake.entry.name,
+        provider=server.options.provider,
+        model=server.model,
+        price_per_hour_usd=server.route.price_per_hour(principal, server.model, is_gateway=False),
     )
 
 

@@ -96,6 +96,17 @@ class Finished(msgspec.Struct, frozen=True):
     """The upstream has said its last word after `finish()`. The last event of an upstream."""
 
 
+class Served(msgspec.Struct, frozen=True):
+    """One connection's part of a session."""
+
+    provider: str
+    start_ms: int
+    """On the session's timeline; what it was sent again begins before the end of the one before."""
+    end_ms: int
+    ending: str
+    """`ok`, `rotated`, or the code of the fault that it was lost with."""
+
+
 class Summary(msgspec.Struct, frozen=True):
     """How a session went, told at its end to a client that asked."""
 
@@ -109,6 +120,8 @@ class Summary(msgspec.Struct, frozen=True):
     """To the provider; more than one where the vendor ends connections by the clock."""
     warnings: tuple[str, ...] = ()
     """What was found in the client's audio that it should know."""
+    served: tuple[Served, ...] = ()
+    """Who had which part, in order; of very many connections the last ones."""
 
 
 Event = Ready | Partial | Final | TurnEnd | Lost | Usage | Notice | Raw | Failed | Finished | Summary

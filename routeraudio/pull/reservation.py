@@ -31,10 +31,6 @@ class Counted:
         """See `Credit`."""
         return self._credit.granted
 
-    @granted.setter
-    def granted(self, cycles: float) -> None:
-        self._credit.granted = cycles
-
     @property
     def is_closed(self) -> bool:
         """See `Credit`."""

@@ -8,6 +8,7 @@ import msgspec
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import Fault
 from routeraudio.providers.base import Adapter, Pace
+from routeraudio.session.legs import OpenLeg
 from routeraudio.session.streams import Dialler
 
 
@@ -82,4 +83,6 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """How fast it wants raw audio; None: as fast as it reads."""
     session_s: float | None = None
     """It ends a connection after so long, which is replaced before; None: its end is the session's."""
+    open_leg: OpenLeg | None = None
+    """Begins a line in the ledger when it takes over; None: nobody pays for it by the cycle."""
     health: Health = UNKNOWN

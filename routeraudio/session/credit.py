@@ -22,8 +22,9 @@ LATE_S: Final = 5.0
 class Credit(Protocol):
     """One stream's line in the ledger. Opened before the first message, closed once whatever happened."""
 
-    granted: float
-    """Cycles that may be streamed so far."""
+    @property
+    def granted(self) -> float:
+        """Cycles that may be streamed so far."""
 
     @property
     def is_leased(self) -> bool:

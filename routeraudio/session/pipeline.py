@@ -31,6 +31,7 @@ from routeraudio.session.deliver import Deliver
 from routeraudio.session.first_messages import FirstMessages
 from routeraudio.session.frame import Ending, Frame, Usage, ending_word
 from routeraudio.session.ingest import Ingest
+from routeraudio.session.legs import Legs, OpenLeg
 from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, NullObserver, Observer
 from routeraudio.session.received import Received
@@ -78,6 +79,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How the loss of a connection is survived; None: it ends the session."""
     credit: Credit = UnlimitedCredit()
     """What the session is charged to. The session closes it."""
+    legs: Legs | None = None
+    """The same, where connections that take over have lines of their own."""
+    open_leg: OpenLeg | None = None
+    """See `Candidate.open_leg`."""
     observer: Observer = NullObserver()
     """Counts it for metrics."""
 
@@ -118,6 +123,7 @@ class Session:
             dial=dial,
             pace=plan.pace,
             session_s=plan.session_s,
+            open_leg=plan.open_leg,
             health=plan.health,
         )
         if plan.failover is not None:
@@ -143,6 +149,7 @@ class Session:
             observer=plan.observer,
             is_raw=not options.parse_json,
             failover=plan.failover,
+            legs=plan.legs,
         )
         self._transcode = Transcode(self._transcoder, self._relay.link)
         self._audio: Link[Command] = Link(
@@ -255,6 +262,7 @@ class Session:
             "cycles": self._audio_meter.cycles,
             "upstream_audio_ms": self.usage().provider_ms,
             "connections": self._relay.connections,
+            **({} if self._relay.connections < 2 else {"served_by": self._served_by()}),
             **({} if self._upstream_status is None else {"upstream_status": self._upstream_status}),
             **({} if not self._succession.losses else {"connections_lost": self._succession.losses}),
         }
@@ -270,7 +278,7 @@ class Session:
         messages = [] if fault is None else [*dialect.error(fault)]
         if self._plan.options.summary:
             try:
-                messages += dialect.event(self._summary())
+                messages += dialect.event(self._summary(fault))
             except Exception:
                 if not isinstance(fault, InternalFault):
                     raise
@@ -285,14 +293,22 @@ class Session:
             f"{self._plan.title} has failed at {lost_ms / 1000:g} s of the audio; everything else is final"
         )
 
-    def _summary(self) -> Summary:
+    def _summary(self, fault: Fault | None) -> Summary:
         """What was sent to a provider that said its last word was heard out; else only what is final is sure."""
         received_ms = self._received_ms
         sent_ms = min(self._audio_meter.sent_ms, received_ms)
         is_heard_out = isinstance(self._deliver.ending, Finished)
         finalised_ms = sent_ms if is_heard_out else min(self._relay.finalised_ms, sent_ms)
         finalised_ms = max(0, finalised_ms - self._relay.lost_ms)
-        return Summary(received_ms, sent_ms, finalised_ms, self._relay.connections, self._transcoder.warnings)
+        self._relay.parts.ends(sent_ms, "ok" if fault is None else fault.code)
+        return Summary(
+            received_ms,
+            sent_ms,
+            finalised_ms,
+            self._relay.connections,
+            self._transcoder.warnings,
+            self._relay.parts.all(),
+        )
 
     @property
     def _received_ms(self) -> int:
@@ -301,6 +317,10 @@ class Session:
         return (
             audio.duration_ms(self._received.received_bytes) if audio.is_raw else self._transcoder.source_ms
         )
+
+    def _served_by(self) -> list[str]:
+        """Providers, in the order in which they came in."""
+        return list(dict.fromkeys(part.provider for part in self._relay.parts.all()))
 
     def _container_ms(self, sent_bytes: int) -> int:
         """How much audio a container's bytes hold."""

@@ -35,6 +35,7 @@ from routeraudio.session.deliver import Deliver
 from routeraudio.session.link import Link
 from routeraudio.session.observer import Arrivals, Observer
 from routeraudio.session.overlap import Overlap, Told
+from routeraudio.session.parts import Parts
 from routeraudio.session.pause import Pause
 from routeraudio.session.replay import OVERLAP_MS, Kept, Replay
 from routeraudio.session.stall import Stall
@@ -106,6 +107,7 @@ class Relay:
         "lost_ms",
         "on_lost",
         "on_stall",
+        "parts",
         "pause",
     )
 
@@ -171,6 +173,7 @@ class Relay:
         self.pause: Pause | None = None
         """There while a successor waits for a pause."""
         self.connections = 0
+        self.parts = Parts()
         self.finalised_ms = 0
         """Where the last final ends."""
 
@@ -182,7 +185,10 @@ class Relay:
         self._begin(upstream)
         if old is not None:
             self._old = old
+            self.parts.ends(self._audio_meter.sent_ms, "rotated")
             old.take(Control.FINISH)
+        self.parts.begins(upstream.candidate.name, round(upstream.begins_ms))
+        self._hear_missed(upstream)
 
     def _begin(self, upstream: Upstream) -> None:
         self._current = upstream
@@ -197,10 +203,20 @@ class Relay:
         until_ms = self._told.until_ms(self._channels)
         replay = self._container_since(until_ms) if self._kept is None else self._kept.since(until_ms)
         self._replay(upstream, replay, until_ms)
+        self.parts.begins(upstream.candidate.name, round(upstream.begins_ms))
         if self.is_finishing and Control.FINISH not in self._backlog:
             self._backlog.append(Control.FINISH)
         self._is_lost = False
         self._taken_over.set()
+        self._hear_missed(upstream)
+
+    def unsettled(self) -> tuple[int, int]:
+        """Where all that was sent before is final, ms, and how much of what was sent `replace` would send again, ms."""
+        until_ms = self._told.until_ms(self._channels)
+        kept = self._kept
+        begins_ms = max(0, until_ms - OVERLAP_MS) if kept is None else kept.since(until_ms).begins_ms
+        sent_ms = self._audio_meter.sent_ms
+        return min(max(until_ms, begins_ms), sent_ms), max(0, sent_ms - begins_ms)
 
     def _replay(self, upstream: Upstream, replay: Replay, until_ms: int) -> None:
         upstream.begins_ms = replay.begins_ms
@@ -333,6 +349,7 @@ class Relay:
         if self.pause is not None:
             self.pause.end()
         self._past_usage_ms += upstream.usage_ms or 0
+        self.parts.ends(self._audio_meter.sent_ms, fault.code)
         self._is_lost = True
         self._taken_over = trio.Event()
         self._backlog.clear()
@@ -361,6 +378,11 @@ class Relay:
             self._held.append(event)
             return True
         return self._push(event)
+
+    def _hear_missed(self, upstream: Upstream) -> None:
+        """It may have gone again between the moment at which it was ready and this one."""
+        if upstream.ending is not None:
+            self.hear(upstream, upstream.ending)
 
     def _hear_waiting(self, event: Event) -> bool:
         """A successor has been sent no audio; all it can tell is that it has gone again."""

@@ -30,7 +30,9 @@ from routeraudio.model.errors import Fault, UpstreamFault
 from routeraudio.policy.limits import Limits
 from routeraudio.policy.routing import Budget
 from routeraudio.session.candidate import Candidate
+from routeraudio.session.dialling import Dialling
 from routeraudio.session.incident import Incident, may_be_survived
+from routeraudio.session.legs import Legs
 from routeraudio.session.observer import Observer
 from routeraudio.session.pause import Pause
 from routeraudio.session.relay import Relay
@@ -61,6 +63,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     """Audio kept for the next connection, while it is not final."""
     stall_s: float = 0.0
     """Speech without any text for so long is a provider that has stopped listening; 0: that is never noticed."""
+    hedge_s: float = 0.0
+    """A dial that has not led to anything by then gets a competitor; 0: none ever does."""
 
 
 class Succession:
@@ -74,6 +78,7 @@ class Succession:
         observer: is told how long the first dial took.
         is_raw: also pass the vendor's messages on as they came.
         failover: None: the loss of a connection ends the session.
+        legs: is told which candidate goes on with the session; None: all cost the same.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Succession:
         observer: Observer,
         is_raw: bool,
         failover: Failover | None = None,
+        legs: Legs | None = None,
     ) -> None:
         self._relay = relay
         self._candidates = candidates
@@ -98,6 +104,7 @@ class Succession:
         self._observer = observer
         self._is_raw = is_raw
         self._failover = failover
+        self._legs = legs
         self._open: list[Upstream] = []
         """All that have been made and not yet closed."""
         self._gone: set[int] = set()
@@ -151,6 +158,8 @@ class Succession:
             if found is None:
                 raise self._incident.fault()
             first = found
+            if self._at:
+                await self._move(None)
             self._relay.take_over(first)
         self._observer.dialled(first.open_s - first.opened_s)
         return first
@@ -292,9 +301,27 @@ class Succession:
         if found is None:
             self._relay.give_up(incident.fault())
             return
+        try:
+            await self._move(lost)
+        except Fault as refused:
+            nursery.start_soon(self._close, found)
+            self._relay.give_up(refused)
+            return
         self._relay.replace(found)
         log.info("connection_replaced", provider=found.candidate.title, at_ms=round(found.begins_ms))
         self._serve(nursery, found)
+
+    async def _move(self, lost: Upstream | None) -> None:
+        """What is not final is charged at the price of whoever makes it so.
+
+        Raises:
+            Fault: the key may not go on.
+        """
+        open_leg = self._candidate.open_leg
+        if self._legs is not None and open_leg is not None:
+            final_ms, replayed_ms = self._relay.unsettled()
+            heard_ms = None if lost is None else lost.usage_ms
+            await self._legs.move(open_leg, final_ms=final_ms, replayed_ms=replayed_ms, provider_ms=heard_ms)
 
     def _new_incident(self, failover: Failover, lost: int | None = None) -> Incident:
         now_s = trio.current_time()
@@ -306,41 +333,18 @@ class Succession:
         Raises:
             ClientFault: the client must change something.
         """
-        while (step := incident.next(trio.current_time())) is not None:
-            await trio.sleep(step.wait_s)
-            incident.dials(step.index)
-            candidate = self._candidates[step.index]
-            upstream = self._make(candidate)
-            try:
-                await self._open_within(upstream, incident.until_s)
-            except Fault as fault:
-                nursery.start_soon(self._close, upstream)
-                if not may_be_survived(fault):
-                    raise
-                incident.failed(step.index, fault)
-                log.warning("dial_failed", provider=candidate.title, code=fault.code)
-                continue
-            self._at = step.index
-            return upstream
-        return None
-
-    async def _open_within(self, upstream: Upstream, until_s: float) -> None:
-        """Open it, and wait until it is ready.
-
-        Raises:
-            Fault: it cannot be had.
-        """
-        with trio.move_on_at(until_s) as scope:
-            await upstream.open()
-            await upstream.ready()
-        if scope.cancelled_caught:
-            raise UpstreamFault(
-                f"{upstream.candidate.title} was not ready in time",
-                code="provider_unreachable",
-                is_retryable=True,
-            )
-        if upstream.fault is not None:
-            raise upstream.fault
+        assert self._failover is not None
+        found = await Dialling(
+            incident,
+            lambda at: self._make(self._candidates[at]),
+            self._close,
+            closing=nursery,
+            hedge_s=self._failover.hedge_s,
+        ).run()
+        if found is None:
+            return None
+        self._at, upstream = found
+        return upstream
 
     # Connections.
 

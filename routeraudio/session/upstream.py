@@ -69,6 +69,8 @@ class Upstream:
         """When it could first be sent audio; 0 until then."""
         self.is_over = False
         """The adapter has said its last event, or is not to be asked any more."""
+        self.ending: Failed | Finished | None = None
+        """Its last event."""
         self.usage_ms: int | None = None
         """What the vendor says it heard on this connection."""
         self.fault: Fault | None = None
@@ -295,7 +297,7 @@ class Upstream:
         elif isinstance(event, Usage):
             self.usage_ms = event.audio_ms
         elif isinstance(event, Failed | Finished):
-            self.is_over = True
+            self.is_over, self.ending = True, event
             self._wake.set()
             self._ready.set()  # whoever waits for that waits no longer
             if isinstance(event, Failed):

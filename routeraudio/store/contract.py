@@ -95,8 +95,13 @@ class Opened(msgspec.Struct, frozen=True):
     """Cycles that may be streamed: the first one. A budget that does not cover it is a `Refusal`."""
 
 
+MOVED: Final = "moved"
+"""How a leg ends that another one goes on from. Audio whose text had not become final is the next leg's: here
+`cycles` and `audio_ms` are exact, and marks from before change nothing any more."""
+
+
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stream stands. High-water marks: a smaller number than what is known changes nothing."""
+    """Where a stream stands. High-water marks: a smaller number than what is known changes nothing, but see `MOVED`."""
 
     session_id: str
     leg: int = 1
@@ -108,6 +113,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     connected_ms: int = 0
     provider_ms: int | None = None
     """What the provider reported that it heard."""
+    replayed_ms: int = 0
+    """Audio that an earlier leg's provider had been sent already: the operator's cost, in no cycle."""
     ended: str | None = None
     """How it ended, from a closed vocabulary (`ok`, or an error code); None: it goes on."""
 
@@ -143,6 +150,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int
     connected_ms: int
     provider_ms: int | None
+    replayed_ms: int
 
 
 Group = Literal["key", "account", "provider", "model", "day", "session"]
@@ -171,6 +179,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
     audio_ms: int
     connected_ms: int
+    replayed_ms: int
     amount_units: int
     """Exact: see `policy.pricing`."""
     amount_usd: Decimal

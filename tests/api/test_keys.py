@@ -179,6 +179,7 @@ async def test_usage(office: Office) -> None:
         "cycles": 7,
         "audio_seconds": 35.0,
         "connected_seconds": 0.0,
+        "replayed_seconds": 0.0,
         "amount_usd": "0.003791666667",
     }
     assert (await office.call("GET", "/v1/usage", key=first["key"]))[1]["by"] == ["key", "provider", "model"]

@@ -244,6 +244,7 @@ def test_usage(shell: Shell) -> None:
         "cycles": 3,
         "audio_seconds": 12.001,
         "connected_seconds": 0.0,
+        "replayed_seconds": 0.0,
         "amount_usd": "0.001625",
     }
     total = report["total"]

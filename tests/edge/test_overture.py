@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio.testing
 from trio.testing import MockClock
 
 from routeraudio.config.schema import Access, Key, Provider
@@ -125,6 +126,7 @@ async def test_a_full_daemon_refuses_before_the_greeting(autojump_clock: MockClo
         async with client(port, TARGET, BEARER) as caller:
             await caller.send(update(**DEEPGRAM))
             await deepgram.until(1)
+            await trio.testing.wait_all_tasks_blocked()  # the provider's acceptance is noted
             answer = await ask(port, upgrade(TARGET, f"authorization: Bearer {KEY}"))
             assert (answer.status, answer.json["error"]["code"]) == (503, "rate_limit_exceeded")
         await deepgram.until(0)

@@ -3,26 +3,28 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from hashlib import sha256
 
 import pytest
 import trio
 
 from routeraudio import daemon
-from routeraudio.config.schema import Config, Failover, Key, Provider, RouteTable, Server
+from routeraudio.config.schema import Access, Config, Failover, Key, Provider, RouteTable, Server
 from routeraudio.config.secret import Secret
 from routeraudio.emulators.deepgram import Deepgram
 from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.emulators.kit.server import Emulator
 from routeraudio.emulators.soniox import Soniox
 from routeraudio.engine.pool import Pool
-from tests.edge.fakes import ask
+from tests.edge.fakes import ask, get
 
 from .router import PATIENCE_S, SHORT, client_of, rest, speech
 
 ROUTER_KEY = "router_e2e_failover"
 KEYS = (Key(id="test", hash="sha256:" + sha256(ROUTER_KEY.encode()).hexdigest()),)
 RAW = {"encoding": "pcm_s16le", "sample_rate": 16000, "summary": "true"}
+ADMIN_KEY = "admin_e2e_failover_0123456789"
 END = '{"type":"end_of_stream"}'
 FAULTS = (
     "refuse-401",
@@ -69,12 +71,20 @@ async def two(pool: Pool, fault: str, *, redial: bool = True) -> AsyncIterator[T
             ports = [await nursery.start(deepgram.serve), await nursery.start(soniox.serve)]
             config = Config(
                 server=Server(bind=("127.0.0.1:0",)),
+                access=Access(admin_key=Secret(ADMIN_KEY)),
                 keys=KEYS,
                 providers={
                     "deepgram": Provider(
-                        url=f"ws://127.0.0.1:{ports[0]}", api_key=Secret(f"fault-{fault}"), redial=redial
+                        url=f"ws://127.0.0.1:{ports[0]}",
+                        api_key=Secret(f"fault-{fault}"),
+                        redial=redial,
+                        price_per_hour_usd=Decimal("7.2"),
                     ),
-                    "soniox": Provider(url=f"ws://127.0.0.1:{ports[1]}", api_key=Secret("good")),
+                    "soniox": Provider(
+                        url=f"ws://127.0.0.1:{ports[1]}",
+                        api_key=Secret("good"),
+                        price_per_hour_usd=Decimal("0.72"),
+                    ),
                 },
                 routes={"english": RouteTable(providers=("deepgram/nova-3", "soniox"))},
                 failover=Failover(within_s=10.0),
@@ -103,6 +113,26 @@ async def test_the_next_one_serves(pool: Pool, fault: str) -> None:
     said_by = {one["provider"] for one in messages if one["type"] == "transcript"}
     assert said_by == {"deepgram" if fault == "endless" else "soniox"}
     assert messages[-1]["seconds_lost"] == 0.0
+
+
+async def test_the_bill(pool: Pool) -> None:
+    """Is for who made the words final; what had to be said again stands beside it, and costs the customer nothing."""
+    async with two(pool, "drop-1") as daemon_:
+        messages, _ = await daemon_.converse("english")
+        _, _, port = daemon_.address.partition(":")
+        admin = f"x-api-key: {ADMIN_KEY}"
+        with trio.fail_after(PATIENCE_S):
+            while True:  # until the end is written
+                report = (await get(int(port), "/v1/usage?by=provider", admin)).json
+                rows = {row["provider"]: row for row in report["rows"]}
+                if rows.get("soniox", {}).get("audio_seconds"):
+                    break
+                await trio.sleep(0.1)
+    assert [part["provider"] for part in messages[-1]["connections"]][-1] == "soniox"  # type: ignore[attr-defined]
+    assert (rows["deepgram"]["cycles"], rows["soniox"]["cycles"]) == (0, 1)
+    assert rows["soniox"]["amount_usd"] == "0.001"
+    assert rows["soniox"]["replayed_seconds"] > 0
+    assert report["total"]["sessions"] == 1
 
 
 @pytest.mark.parametrize("provider", ["deepgram,soniox", "deepgram/nova-3,soniox", "soniox,deepgram", "auto"])

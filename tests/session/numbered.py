@@ -103,6 +103,7 @@ class NumberedVendor(FakeStream):
         words_max: an utterance is cut after so many words.
         jitter_ms: what its times are off.
         delay_s: how late it is.
+        ready_after_s: how long it takes before it says that it is ready.
     """
 
     def __init__(
@@ -112,11 +113,13 @@ class NumberedVendor(FakeStream):
         words_max: int = 7,
         jitter_ms: int = 0,
         delay_s: float = 0.05,
+        ready_after_s: float = 0.0,
     ) -> None:
         super().__init__()
         self._words_max = words_max
         self._jitter_ms = jitter_ms
         self._delay_s = delay_s
+        self._ready_after_s = ready_after_s
         self._send, self._receive = trio.open_memory_channel[Message](1_000_000)
         self._value = 0
         self._run = self._heard = self._quiet = 0
@@ -130,6 +133,7 @@ class NumberedVendor(FakeStream):
             self._send.send_nowait(message)
 
     async def _work(self) -> None:
+        await trio.sleep(self._ready_after_s)
         await self._say("ready")
         async for message in self._receive:
             await trio.sleep(self._delay_s / 10)

@@ -1,171 +1,21 @@
 """Failover: whatever a vendor's connection does, every word comes once, in order, in its place; or its loss is told."""
 
-import json
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
-from routeraudio.dialects.listen import Listen
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Overloaded, UpstreamFault
-from routeraudio.policy.limits import Limits
 from routeraudio.policy.routing import Budget
 from routeraudio.providers.base import Dial
 from routeraudio.session.candidate import Candidate
-from routeraudio.session.pipeline import Plan, Session
 from routeraudio.session.streams import Refused
 from routeraudio.session.succession import Failover
-from tests.session.conversation import options
-from tests.session.fakes import FakeStream, FakeTab
-from tests.session.numbered import AUDIO, CHUNK_MS, PAUSE, NumberedAdapter, NumberedVendor, word
-
-FAILOVER = Failover()
-
-END = '{"type":"end_of_stream"}'
-
-Cut = Callable[[NumberedVendor], None]
-
-CUTS: dict[str, Cut] = {
-    "lost": lambda vendor: vendor.hangs_up(None),
-    "1011": lambda vendor: vendor.hangs_up(1011, "oops"),
-    "early 1000": lambda vendor: vendor.hangs_up(1000),
-    "garbage": lambda vendor: vendor.says_at_once("no json"),
-    "slow death": lambda vendor: vendor.stops_reading(),
-}
-
-
-class Failing:
-    """A whole session in front of vendors that are cut.
-
-    Args:
-        names: of the providers, in the order of the route.
-        dialled: asked before each dial; what it raises is the dial's fault.
-    """
-
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        names: tuple[str, ...],
-        *,
-        has_times: bool = True,
-        dialled: Callable[[str, int], None] = lambda _name, _dial: None,
-        failover: Failover | None = FAILOVER,
-        jitters_ms: tuple[int, ...] = (0,),
-        words_max: int = 7,
-    ) -> None:
-        self.vendors: list[NumberedVendor] = []
-        self.served: list[str] = []
-        self.dials: list[str] = []
-        self.times_s: list[float] = []
-        self.client = FakeStream()
-        self.credit = FakeTab(10_000)
-        self._nursery = nursery
-        self._dialled = dialled
-        self._jitters_ms = jitters_ms
-        self._words_max = words_max
-        candidates = [
-            Candidate(
-                name=name,
-                title=name.title(),
-                audio_format=AUDIO,
-                adapter=lambda: NumberedAdapter(has_times=has_times),
-                dial=self._dialler(name),
-            )
-            for name in names
-        ]
-        asked = msgspec.structs.replace(options(partial_results=True), provider=names[0], summary=True)
-        plan = Plan(
-            request_id="r1",
-            key_id="k1",
-            title=candidates[0].title,
-            options=asked,
-            adapter=NumberedAdapter(has_times=has_times),
-            another=candidates[0].adapter,
-            dialect=Listen(asked, "r1"),
-            credit=self.credit,
-            others=tuple(candidates[1:]),
-            failover=failover,
-        )
-        self.session = Session(plan, self.client, candidates[0].dial, Limits())
-        self.over = trio.Event()
-        nursery.start_soon(self._run)
-
-    async def _run(self) -> None:
-        await self.session.run()
-        self.over.set()
-
-    def _dialler(self, name: str) -> Callable[[Dial], object]:
-        async def dial(_: Dial) -> FakeStream:
-            self.dials.append(name)
-            self.times_s.append(trio.current_time())
-            await trio.sleep(0.05)
-            self._dialled(name, len(self.dials))
-            jitter_ms = self._jitters_ms[len(self.vendors) % len(self._jitters_ms)]
-            vendor = NumberedVendor(self._nursery, jitter_ms=jitter_ms, words_max=self._words_max)
-            self.vendors.append(vendor)
-            self.served.append(name)
-            return vendor
-
-        return dial
-
-    async def speak(self, numbers: range, pause_every: int | None = 9) -> None:
-        """In real time."""
-        for number in numbers:
-            await self.client.says(word(number))
-            await trio.sleep(CHUNK_MS / 1000)
-            if pause_every and number % pause_every == pause_every - 1:
-                await self.client.says(PAUSE)
-                await self.client.says(PAUSE)
-                await trio.sleep(CHUNK_MS / 500)
-
-    async def finish(self) -> None:
-        await self.client.says(END)
-        with trio.fail_after(120):
-            await self.over.wait()
-
-    @property
-    def told(self) -> list[dict[str, object]]:
-        return [json.loads(text) for text in self.client.texts]
-
-    @property
-    def finals(self) -> list[dict[str, object]]:
-        return [one for one in self.told if one["type"] == "transcript" and not one["is_partial"]]
-
-    @property
-    def numbers(self) -> list[int]:
-        return [int(number) for final in self.finals for number in str(final["transcript"]).split()]
-
-    @property
-    def summary(self) -> dict[str, object]:
-        return self.told[-1]
-
-
-@asynccontextmanager
-async def failing(*names: str, **more: object) -> AsyncIterator[Failing]:
-    async with trio.open_nursery() as nursery:
-        yield Failing(nursery, names or ("one",), **more)  # type: ignore[arg-type]
-        nursery.cancel_scope.cancel()
-
-
-async def speak_with_cuts(play: Failing, cut: Cut, times_s: list[float], words: int = 120) -> None:
-    """Speak, while whatever connection is the current one is cut at these times."""
-
-    async def cuts() -> None:
-        for at_s in times_s:
-            await trio.sleep_until(at_s)
-            if play.vendors and play.vendors[-1].is_open:
-                cut(play.vendors[-1])
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(cuts)
-        await play.speak(range(words))
-        await play.finish()
-        nursery.cancel_scope.cancel()
+from tests.session.failing import CUTS, END, Failing, failing, speak_with_cuts
+from tests.session.fakes import FakeStream
+from tests.session.numbered import CHUNK_MS, NumberedAdapter, NumberedVendor
 
 
 @pytest.mark.parametrize("how", CUTS)
@@ -218,6 +68,50 @@ async def test_what_is_charged_is_charged_once(autojump_clock: MockClock) -> Non
     spoken_ms = (120 + 2 * (120 // 9)) * CHUNK_MS
     assert closing["audio_ms"] == spoken_ms
     assert play.credit.marks == list(range(1, -(-spoken_ms // 5000) + 1))
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two")])
+@pytest.mark.parametrize("seed", range(6))
+async def test_who_made_it_final_is_paid(
+    autojump_clock: MockClock, names: tuple[str, ...], seed: int
+) -> None:
+    """Each cycle once, on the line of the connection that finalised it or, where two share it, of the first."""
+    random_ = random.Random(seed)
+    times_s = sorted(random_.uniform(0.3, 14) for _ in range(5))
+    async with failing(*names, has_legs=True) as play:
+        await speak_with_cuts(play, random_.choice(list(CUTS.values())), times_s)
+    audio_ms = sum(leg.audio_ms for leg in play.lines)
+    assert audio_ms == int(float(str(play.summary["seconds_sent"])) * 1000)
+    assert sum(leg.cycles for leg in play.lines) == -(-audio_ms // 5000)
+    assert all(len(leg.closings) == 1 for leg in play.lines)
+    served = play.summary["connections"]
+    assert isinstance(served, list)
+    assert [leg.provider for leg in play.lines] == [part["provider"] for part in served]
+    # Behind each border the words are of the leg that they are charged to.
+    ends_ms = [sum(leg.audio_ms for leg in play.lines[: at + 1]) for at in range(len(play.lines))]
+    for final in play.finals:
+        end_ms = float(str(final["end_time"])) * 1000
+        leg = next(leg for leg, until_ms in zip(play.lines, ends_ms, strict=True) if end_ms <= until_ms + 1)
+        assert final["provider"] == leg.provider
+    for leg, part in zip(play.lines[1:], served[1:], strict=True):
+        assert leg.replayed_ms >= 0
+        assert (
+            part["start_time"] * 1000 <= sum(one.audio_ms for one in play.lines[: play.lines.index(leg)]) + 1
+        )
+
+
+async def test_who_serves_in_place_of_the_first(autojump_clock: MockClock) -> None:
+    """Nothing is charged at the price of a provider that could not be had."""
+
+    def dialled(name: str, _dial: int) -> None:
+        if name == "one":
+            raise UpstreamFault("One is unreachable", is_retryable=True)
+
+    async with failing("one", "two", has_legs=True, dialled=dialled) as play:
+        await play.speak(range(60))
+        await play.finish()
+    assert [(leg.provider, leg.cycles) for leg in play.lines] == [("one", 0), ("two", 2)]
+    assert [part["provider"] for part in play.summary["connections"]] == ["two"]  # type: ignore[attr-defined]
 
 
 async def test_a_cut_behind_the_end_of_the_audio(autojump_clock: MockClock) -> None:

@@ -32,6 +32,7 @@ async def test_a_session_that_was_heard_out_lost_nothing(autojump_clock: MockClo
         "seconds_finalised": 2.0,
         "seconds_lost": 0.0,
         "upstream_connections": 1,
+        "connections": [{"provider": "fake", "start_time": 0.0, "end_time": 2.0, "ending": "ok"}],
         "warnings": [],
     }
 

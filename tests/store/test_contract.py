@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from routeraudio.policy.keys import Budget, Terms
 from routeraudio.policy.pricing import usd
 from routeraudio.store.contract import (
+    MOVED,
     Group,
     Mark,
     Node,
@@ -219,7 +220,7 @@ def test_tokens_of_a_key_without_a_record(store: SqlStore) -> None:
 def test_streams_per_minute(store: SqlStore) -> None:
     """Tells when the next one may begin; a second leg is no new stream."""
     assert store.open(opening("s1", sessions_per_minute_max=2)) == Opened(1)
-    assert store.open(opening("s1", leg=2, sessions_per_minute_max=2)) == Opened(1)
+    assert store.open(opening("s1", leg=2, sessions_per_minute_max=2)) == Opened(0)
     assert store.open(opening("s2", sessions_per_minute_max=2)) == Opened(1)
     refused = store.open(opening("s3", sessions_per_minute_max=2))
     assert isinstance(refused, Refusal)
@@ -353,6 +354,30 @@ def test_marks_in_any_order_come_to_the_same(store: SqlStore, data: st.DataObjec
     assert (line.cycles, line.granted, line.status, line.ending) == (6, 6, "ended", "ok")
     assert (line.audio_ms, line.connected_ms, line.provider_ms) == (29_000, 31_000, 28_900)
     assert spent(store)[0] - before == 6 * CYCLE_UNITS
+
+
+def a_moved_leg() -> st.SearchStrategy[list[Mark]]:
+    """The marks of a leg that had begun six cycles, of which two are its own."""
+    some = [mark(cycles=cycles, audio_ms=5000 * (cycles - 1)) for cycles in range(1, 7)]
+    end = mark(cycles=2, wanted=2, audio_ms=8000, connected_ms=31_000, ended=MOVED)
+    again = st.lists(st.sampled_from([*some, end]), max_size=6)
+    return again.flatmap(lambda more: st.permutations([*some, end, *more]))
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+def test_marks_of_a_moved_leg_in_any_order(store: SqlStore, data: st.DataObject) -> None:
+    """Its last mark counts, whatever was told before it or is told again."""
+    session_id = f"s-{uuid4()}"
+    before = spent(store)[0]
+    store.open(opening(session_id))
+    marks = [msgspec.structs.replace(one, session_id=session_id) for one in data.draw(a_moved_leg())]
+    cut = data.draw(st.integers(0, len(marks)))
+    for batch in (marks[:cut], marks[cut:]):
+        store.settle(NODE, batch)
+    (line,) = store.lines(session_id)
+    assert (line.cycles, line.granted, line.audio_ms, line.ending) == (2, 2, 8000, MOVED)
+    assert spent(store)[0] - before == 2 * CYCLE_UNITS
 
 
 # Leases.

@@ -8,7 +8,7 @@ import trio
 
 from routeraudio.model.errors import Fault
 from routeraudio.policy.pricing import CYCLE_S
-from routeraudio.store.contract import Mark, Opening, Settled
+from routeraudio.store.contract import MOVED, Mark, Opening, Settled
 from routeraudio.store.ledger import refusals
 
 AHEAD: Final = 1
@@ -60,6 +60,7 @@ class RunningCredit:
         self._on_wait = on_wait
         self._hurry = hurry
         self._cycles = 0
+        self._replayed_ms = 0
         self._wanted = 0
         """Cycles that somebody waits for."""
         self._lent = 0
@@ -105,6 +106,18 @@ class RunningCredit:
         """See `Credit`."""
         self.quiet_since_s = since_s
 
+    def replayed(self, replayed_ms: int) -> None:
+        """See `session.legs.Leg`."""
+        self._replayed_ms = replayed_ms
+        self._ask()
+
+    def moved(self, cycles: int, *, audio_ms: int, connected_ms: int, provider_ms: int | None) -> None:
+        """See `session.legs.Leg`."""
+        if self._end is None:
+            self._cycles = cycles
+            self._end = _End(audio_ms, connected_ms, provider_ms, MOVED)
+            self._ask()
+
     async def close(self, *, audio_ms: int, connected_ms: int, provider_ms: int | None, ending: str) -> None:
         """See `Credit`. Waits for nothing while the ledger runs: a session's place is not held for a disk."""
         if self._end is None:
@@ -135,7 +148,14 @@ class RunningCredit:
             # More than this, because the last cycle has begun.
             audio_ms = max(0, self._cycles - 1) * CYCLE_S * 1000
             wanted = max(self._cycles + AHEAD, self._wanted)
-            return Mark(session_id=session_id, leg=leg, cycles=self._cycles, wanted=wanted, audio_ms=audio_ms)
+            return Mark(
+                session_id=session_id,
+                leg=leg,
+                cycles=self._cycles,
+                wanted=wanted,
+                audio_ms=audio_ms,
+                replayed_ms=self._replayed_ms,
+            )
         return Mark(
             session_id=session_id,
             leg=leg,
@@ -144,6 +164,7 @@ class RunningCredit:
             audio_ms=end.audio_ms,
             connected_ms=end.connected_ms,
             provider_ms=end.provider_ms,
+            replayed_ms=self._replayed_ms,
             ended=end.ending,
         )
 

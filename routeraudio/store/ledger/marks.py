@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from routeraudio.store.contract import Mark
+from routeraudio.store.contract import MOVED, Mark
 
 LineId: TypeAlias = tuple[str, int]
 """(session, leg)."""
@@ -29,12 +29,14 @@ def highest_ms(known: int | None, told: int | None) -> int | None:
 
 
 def _higher(one: Mark, other: Mark) -> Mark:
+    exact = next((mark for mark in (one, other) if mark.ended == MOVED), None)
     return msgspec.structs.replace(
         one,
-        cycles=max(one.cycles, other.cycles),
+        cycles=max(one.cycles, other.cycles) if exact is None else exact.cycles,
         wanted=max(one.wanted, other.wanted),
-        audio_ms=max(one.audio_ms, other.audio_ms),
+        audio_ms=max(one.audio_ms, other.audio_ms) if exact is None else exact.audio_ms,
         connected_ms=max(one.connected_ms, other.connected_ms),
         provider_ms=highest_ms(one.provider_ms, other.provider_ms),
+        replayed_ms=max(one.replayed_ms, other.replayed_ms),
         ended=other.ended if one.ended is None else one.ended,
     )

@@ -19,6 +19,7 @@ _IS_OPEN: Final = _line.c.status == sa.literal_column("'open'")  # spelt as in t
 _SUMMED: Final = (
     *(_line.c.began_day, _line.c.key_id, _line.c.account, _line.c.provider, _line.c.model),
     *(_line.c.leg, _line.c.micro_usd_per_hour, _line.c.cycles, _line.c.audio_ms, _line.c.connected_ms),
+    _line.c.replayed_ms,
 )
 """What `DaySums` needs of a line."""
 
@@ -112,7 +113,14 @@ def _close(transaction: Transaction, dead: Row, sums: DaySums) -> int:
         sums.change(
             row,
             NOTHING,
-            of_line(row.leg, row.micro_usd_per_hour, row.cycles, row.audio_ms, row.connected_ms),
+            of_line(
+                row.leg,
+                row.micro_usd_per_hour,
+                row.cycles,
+                audio_ms=row.audio_ms,
+                connected_ms=row.connected_ms,
+                replayed_ms=row.replayed_ms,
+            ),
         )
     transaction.connection.execute(sa.delete(_node).where(_node.c.id == dead.id, _node.c.epoch == dead.epoch))
     return len(closed)

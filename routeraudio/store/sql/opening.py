@@ -34,7 +34,8 @@ _ACCOUNT: Final = (
 )
 
 _HELD: Final = (
-    sa.select(sa.func.count())
+    # The legs of a session take one place.
+    sa.select(sa.func.count(sa.distinct(_line.c.session_id)))
     .select_from(_line)
     .join(_node, sa.and_(_node.c.id == _line.c.node, _node.c.epoch == _line.c.epoch))
     .where(
@@ -75,8 +76,9 @@ def open_line(transaction: Transaction, opening: Opening) -> Opened | Refusal:
         refusal = _admit(transaction, opening)
         if refusal is not None:
             return refusal
-    _insert(transaction, opening)
-    return Opened(granted=1)
+    granted = int(opening.leg == 1)
+    _insert(transaction, opening, granted)
+    return Opened(granted)
 
 
 def _burn(transaction: Transaction, opening: Opening) -> bool:
@@ -103,8 +105,8 @@ def _admit(transaction: Transaction, opening: Opening) -> Refusal | None:
     if refusal is not None:
         return refusal
     refusal = _full(transaction, opening) or _too_fast(transaction, opening)
-    if refusal is not None:
-        return refusal
+    if refusal is not None or opening.leg > 1:
+        return refusal  # a later leg is granted what the one before gives up
     return _reserve(transaction, opening, accounts.from_row(transaction, row))
 
 
@@ -114,6 +116,8 @@ def _has_limits(opening: Opening) -> bool:
 
 
 def _full(transaction: Transaction, opening: Opening) -> Refusal | None:
+    if opening.leg > 1:
+        return None  # the session has its place
     held_by = {"account": opening.account, "since_s": transaction.now_s - LEASE_S}
     full = Refusal("concurrency")
     if opening.concurrency_max is not None:
@@ -155,7 +159,7 @@ def _reserve(transaction: Transaction, opening: Opening, account: Spending) -> R
     return None
 
 
-def _insert(transaction: Transaction, opening: Opening) -> None:
+def _insert(transaction: Transaction, opening: Opening, granted: int) -> None:
     today = day_of(transaction.now_s)
     is_leased = opening.concurrency_max is not None or opening.token_concurrent_max is not None
     transaction.connection.execute(
@@ -175,10 +179,11 @@ def _insert(transaction: Transaction, opening: Opening) -> None:
             "began_day": today,
             "status": "open",
             "cycles": 0,
-            "granted": 1,
+            "granted": granted,
             "granted_day": today,
             "audio_ms": 0,
             "connected_ms": 0,
+            "replayed_ms": 0,
             "is_leased": is_leased,
             "token_concurrent_max": opening.token_concurrent_max,
         },

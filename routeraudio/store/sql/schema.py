@@ -75,6 +75,7 @@ line: Final = sa.Table(
     sa.Column("audio_ms", sa.BigInteger, nullable=False),
     sa.Column("connected_ms", sa.BigInteger, nullable=False),
     sa.Column("provider_ms", sa.BigInteger),
+    sa.Column("replayed_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("is_leased", sa.Boolean, nullable=False),  # counted against a limit of concurrency
     sa.Column("token_concurrent_max", sa.Integer),
     # Few lines are open; only they are in these two, and marks change none of their columns.
@@ -109,6 +110,7 @@ usage_day: Final = sa.Table(
     sa.Column("cycles", sa.BigInteger, nullable=False),
     sa.Column("audio_ms", sa.BigInteger, nullable=False),
     sa.Column("connected_ms", sa.BigInteger, nullable=False),
+    sa.Column("replayed_ms", sa.BigInteger, nullable=False),
     sa.Column("units", sa.BigInteger, nullable=False),
     sa.Index("usage_day_account", "account", "day"),
 )

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from routeraudio.policy.pricing import affordable
-from routeraudio.store.contract import Mark, Node, Refusal, Settled
+from routeraudio.store.contract import MOVED, Mark, Node, Refusal, Settled
 from routeraudio.store.ledger.marks import LineId, highest_ms, merged
 from routeraudio.store.sql import accounts, schema
 from routeraudio.store.sql.database import Row, Transaction
@@ -45,6 +45,7 @@ _LINES: Final = (
         _line.c.audio_ms,
         _line.c.connected_ms,
         _line.c.provider_ms,
+        _line.c.replayed_ms,
         # What it is added up by.
         _line.c.began_day,
         _line.c.key_id,
@@ -61,7 +62,7 @@ _LINES: Final = (
     .with_for_update(of=_line)
 )
 
-_STATE: Final = slice(8, 17)
+_STATE: Final = slice(8, 18)
 """Where a row has the fields of `_State`, in their order."""
 
 _UPDATE: Final = sa.update(_line).where(
@@ -81,6 +82,7 @@ class _State(msgspec.Struct):
     audio_ms: int
     connected_ms: int
     provider_ms: int | None
+    replayed_ms: int
 
 
 def settle(transaction: Transaction, node: Node, marks: Sequence[Mark]) -> list[Settled]:
@@ -167,14 +169,25 @@ class _Settlement:
         if state.status == "open":
             return NOTHING
         row = self._row
-        return of_line(row.leg, row.micro_usd_per_hour, state.cycles, state.audio_ms, state.connected_ms)
+        return of_line(
+            row.leg,
+            row.micro_usd_per_hour,
+            state.cycles,
+            audio_ms=state.audio_ms,
+            connected_ms=state.connected_ms,
+            replayed_ms=state.replayed_ms,
+        )
 
     def _count(self, mark: Mark) -> None:
         state = self._state
-        state.cycles = max(state.cycles, mark.cycles)
-        state.audio_ms = max(state.audio_ms, mark.audio_ms)
+        if mark.ended == MOVED:
+            state.cycles, state.audio_ms = mark.cycles, mark.audio_ms
+        elif state.ending != MOVED:
+            state.cycles = max(state.cycles, mark.cycles)
+            state.audio_ms = max(state.audio_ms, mark.audio_ms)
         state.connected_ms = max(state.connected_ms, mark.connected_ms)
         state.provider_ms = highest_ms(state.provider_ms, mark.provider_ms)
+        state.replayed_ms = max(state.replayed_ms, mark.replayed_ms)
         # Beyond what was granted in an outage; it has been streamed all the same.
         self._charge(max(state.granted, state.cycles))
 

@@ -12,7 +12,7 @@ from routeraudio.store.sql.database import Row, Transaction
 
 _sum: Final = schema.usage_day
 
-_ADDED: Final = ("sessions", "cycles", "audio_ms", "connected_ms", "units")
+_ADDED: Final = ("sessions", "cycles", "audio_ms", "connected_ms", "replayed_ms", "units")
 
 
 class Amounts(NamedTuple):
@@ -23,15 +23,18 @@ class Amounts(NamedTuple):
     cycles: int
     audio_ms: int
     connected_ms: int
+    replayed_ms: int
     units: int
 
 
-def of_line(leg: int, micro_usd_per_hour: int, cycles: int, audio_ms: int, connected_ms: int) -> Amounts:
+def of_line(
+    leg: int, micro_usd_per_hour: int, cycles: int, *, audio_ms: int, connected_ms: int, replayed_ms: int
+) -> Amounts:
     """A whole line's."""
-    return Amounts(int(leg == 1), cycles, audio_ms, connected_ms, cycles * micro_usd_per_hour)
+    return Amounts(int(leg == 1), cycles, audio_ms, connected_ms, replayed_ms, cycles * micro_usd_per_hour)
 
 
-NOTHING: Final = Amounts(0, 0, 0, 0, 0)
+NOTHING: Final = Amounts(0, 0, 0, 0, 0, 0)
 
 
 class DaySums:

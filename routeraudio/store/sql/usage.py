@@ -28,7 +28,7 @@ _COLUMNS: Final[Mapping[Group, str]] = {
     "session": "session_id",
 }
 
-_SUMS: Final = ("sessions", "cycles", "audio_ms", "connected_ms", "units")
+_SUMS: Final = ("sessions", "cycles", "audio_ms", "connected_ms", "replayed_ms", "units")
 """In the order of `UsageRow`. PostgreSQL sums 64-bit numbers as `numeric`."""
 
 _OF_DAYS: Final = (
@@ -98,6 +98,7 @@ def _lines_of(
         line.cycles,
         line.audio_ms,
         line.connected_ms,
+        line.replayed_ms,
         (line.cycles * line.micro_usd_per_hour).label("units"),
     )
     statement = _chosen(sa.select(*of_line, *columns), table, query)
@@ -120,13 +121,14 @@ def lines(transaction: Transaction, session_id: str) -> list[Line]:
 
 
 def _as_row(by: tuple[Group, ...], values: tuple[Any, ...]) -> UsageRow:
-    sessions, cycles, audio_ms, connected_ms, units = (int(value) for value in values[len(by) :])
+    sessions, cycles, audio_ms, connected_ms, replayed_ms, units = (int(value) for value in values[len(by) :])
     return UsageRow(
         group={name: _shown(name, value) for name, value in zip(by, values, strict=False)},
         sessions=sessions,
         cycles=cycles,
         audio_ms=audio_ms,
         connected_ms=connected_ms,
+        replayed_ms=replayed_ms,
         amount_units=units,
         amount_usd=shown_usd(units),
     )
