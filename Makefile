@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test system lint types bench fuzz attack fleet chaos lock clean
+.PHONY: help demo serve test system lint types bench fuzz attack failover fleet chaos lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ fuzz: system .venv/.dev ## Decode 10,000 mutated files of each format
 
 attack: system .venv/.dev ## Attack a daemon in every way we know, and print what it costs a bystander
 	@$(BIN)/python -m tests.attack
+
+failover: system .venv/.dev ## Cut lines to vendors at random in sessions of numbered words, SEEDS=8 of each kind (takes minutes)
+	@$(BIN)/python -m tests.failover $(SEEDS)
 
 fleet: system .venv/.dev ## Start PostgreSQL, three daemons and HAProxy on this machine, until Ctrl-C
 	@$(BIN)/python -m tests.fleet

@@ -1,0 +1,1 @@
+"""Sessions whose connections are cut at random, with the daemon, the adapters and the emulators as they are."""
