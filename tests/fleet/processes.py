@@ -83,6 +83,7 @@ class Daemon:
             f"""\
 [server]
 bind = ["{self.address}"]
+node = "{name}"
 trusted_proxies = ["127.0.0.1"]
 {server}
 [log]
