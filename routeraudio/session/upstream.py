@@ -80,7 +80,7 @@ class Upstream:
         self._on_refused = on_refused
         self.heard = 0
         """Messages of the vendor's."""
-        self.has_worked = self._is_closed = False
+        self.has_worked = self._has_place = False
         self._limits = limits
         self._title = candidate.title
         self._pace = candidate.pace
@@ -108,6 +108,7 @@ class Upstream:
         """
         self.opened_s = trio.current_time()
         self.candidate.health.dials()
+        self._has_place = True
         try:
             self._stream = await self._dialled(self.candidate.dial)
         except Fault as fault:
@@ -227,9 +228,7 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Close the connection, if there is one, within its close deadline."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.candidate.health.ended()
+        self._give_place_back()
         if self._stream is not None:
             await self._stream.aclose()
 
@@ -265,9 +264,16 @@ class Upstream:
         """It is of no use any more; the provider's record says so once, where the provider is to blame."""
         if self.fault is None:
             self.fault = fault
+            self._give_place_back()
             if not isinstance(fault, ClientFault):
                 self.candidate.health.failed(fault)
         return fault
+
+    def _give_place_back(self) -> None:
+        """Of those that the provider takes at the same time: not after a close that a lost peer does not answer."""
+        if self._has_place:
+            self._has_place = False
+            self.candidate.health.ended()
 
     @property
     def _has_more(self) -> bool:

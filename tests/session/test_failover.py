@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -10,7 +11,7 @@ from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode, Overloaded, UpstreamFault
 from routeraudio.policy.routing import Budget
 from routeraudio.providers.base import Dial
-from routeraudio.session.candidate import Candidate
+from routeraudio.session.candidate import Candidate, Unknown
 from routeraudio.session.streams import Refused
 from routeraudio.session.succession import Failover
 from tests.session.failing import CUTS, END, Failing, failing, speak_with_cuts
@@ -98,6 +99,31 @@ async def test_who_made_it_final_is_paid(
         assert (
             part["start_time"] * 1000 <= sum(one.audio_ms for one in play.lines[: play.lines.index(leg)]) + 1
         )
+
+
+class Places(Unknown):
+    """Counts connections, as a provider's record does."""
+
+    def __init__(self) -> None:
+        self.open_now = self.open_most = 0
+
+    def dials(self) -> None:
+        self.open_now += 1
+        self.open_most = max(self.open_most, self.open_now)
+
+    def ended(self) -> None:
+        self.open_now -= 1
+
+
+async def test_a_lost_connection_takes_no_place(autojump_clock: MockClock) -> None:
+    """Of those that a provider allows: the next one must not wait until the dead one's close has timed out."""
+    places = Places()
+    async with failing("one") as play:
+        succession = play.session._succession
+        succession._candidates = (msgspec.structs.replace(succession._candidates[0], health=places),)
+        await speak_with_cuts(play, CUTS["lost"], [1.0, 3.0, 5.0])
+    assert (places.open_most, places.open_now) == (1, 0)
+    assert len(play.vendors) == 4
 
 
 async def test_who_serves_in_place_of_the_first(autojump_clock: MockClock) -> None:
