@@ -1,6 +1,7 @@
 """What all tests share: how hard Hypothesis tries, and a place for what daemons keep."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {folder: place for place, folder in enumerate(LONG)}
     here = Path(__file__).parent
     items.sort(key=lambda item: order.get(item.path.relative_to(here).parts[0], len(LONG)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for daemons that several tests share: none of them touches the state of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from routeraudio.store.contract import NewerSchema
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The version that this code works with. Known here too: a start with nothing to do needs no Alembic (0.1 s)."""
 
 _VERSIONS: Final = Path(__file__).with_name("migrations")

@@ -110,7 +110,7 @@ usage_day: Final = sa.Table(
     sa.Column("cycles", sa.BigInteger, nullable=False),
     sa.Column("audio_ms", sa.BigInteger, nullable=False),
     sa.Column("connected_ms", sa.BigInteger, nullable=False),
-    sa.Column("replayed_ms", sa.BigInteger, nullable=False),
+    sa.Column("replayed_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("units", sa.BigInteger, nullable=False),
     sa.Index("usage_day_account", "account", "day"),
 )

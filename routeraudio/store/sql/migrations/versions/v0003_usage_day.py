@@ -1,4 +1,4 @@
-"""Sums of closed lines by day, an index for what begins or ends within a day, and what was sent to a provider again."""
+"""Sums of closed lines by day, and an index for what begins or ends within a day."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,6 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Make the table and fill it: seconds for a million lines."""
-    op.add_column("line", sa.Column("replayed_ms", sa.BigInteger, nullable=False, server_default="0"))
     sums = op.create_table(
         "usage_day",
         sa.Column("day", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -21,7 +20,6 @@ def upgrade() -> None:
         sa.Column("cycles", sa.BigInteger, nullable=False),
         sa.Column("audio_ms", sa.BigInteger, nullable=False),
         sa.Column("connected_ms", sa.BigInteger, nullable=False),
-        sa.Column("replayed_ms", sa.BigInteger, nullable=False),
         sa.Column("units", sa.BigInteger, nullable=False),
     )
     op.create_index("usage_day_account", "usage_day", ["account", "day"])
@@ -29,7 +27,7 @@ def upgrade() -> None:
     line = sa.table(
         "line",
         *map(sa.column, ("began_day", "key_id", "account", "provider", "model", "leg", "status")),
-        *map(sa.column, ("cycles", "audio_ms", "connected_ms", "replayed_ms", "micro_usd_per_hour")),
+        *map(sa.column, ("cycles", "audio_ms", "connected_ms", "micro_usd_per_hour")),
     )
     groups = (
         line.c.began_day,
@@ -43,7 +41,6 @@ def upgrade() -> None:
         line.c.cycles,
         line.c.audio_ms,
         line.c.connected_ms,
-        line.c.replayed_ms,
         line.c.cycles * line.c.micro_usd_per_hour,
     )
     closed = sa.select(*groups, *map(sa.func.sum, added)).where(line.c.status != "open").group_by(*groups)
