@@ -141,7 +141,7 @@ def test_fakes_share_no_code_with_what_they_fake() -> None:
 
 
 TESTS: Final = Path(__file__).parent
-ACROSS: Final = {"assets", "attack", "bench", "end_to_end", "fleet", "toy"}
+ACROSS: Final = {"assets", "attack", "failover", "bench", "end_to_end", "fleet", "toy"}
 """Folders of tests that are about no single package."""
 
 
