@@ -10,6 +10,7 @@ _NAMES: Final = (
     "vachana.protocol",
     "deepgram",
     "openai",
+    "assemblyai",
 )
 """Modules whose `ENTRY` is a dialect."""
 

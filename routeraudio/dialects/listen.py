@@ -43,16 +43,15 @@ from routeraudio.dialects.parameters import (
     Given,
     boolean,
     ignored,
-    integer,
     matching,
     number,
     query_pairs,
+    sample_rate,
 )
 from routeraudio.model.audio import (
     CHANNELS_MAX,
     ENCODINGS,
     PCM_16K_MONO,
-    SAMPLE_RATES_HZ,
     AudioFormat,
     Encoding,
 )
@@ -356,7 +355,7 @@ def parse(request: Request) -> StreamRequest:
         provider=given.take("provider", _providers, required=True, default=""),
         audio=AudioFormat(
             encoding=given.take("encoding", _encoding, required=True, default="pcm_s16le"),
-            sample_rate=given.take("sample_rate", _sample_rate, required=True, default=16000),
+            sample_rate=given.take("sample_rate", sample_rate, required=True, default=16000),
             channels=given.take("channels", number(1, CHANNELS_MAX), default=1),
         ),
         model=given.take("model", matching(MODEL, "a model name"), default=None),
@@ -435,16 +434,6 @@ def _encoding(text: str) -> Encoding:
 
 
 _encoding.__doc__ = "one of " + ", ".join((*ENCODINGS, *_ENCODING_ALIASES))
-
-
-def _sample_rate(text: str) -> int:
-    rate = integer(text)
-    if rate not in SAMPLE_RATES_HZ:
-        raise ValueError
-    return rate
-
-
-_sample_rate.__doc__ = "one of " + ", ".join(map(str, SAMPLE_RATES_HZ)) + " (Hz)"
 
 
 def _dialect(opening: Opening) -> Listen:

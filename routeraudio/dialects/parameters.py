@@ -6,11 +6,12 @@ the error what it does.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from routeraudio.dialects.base import BadRequest
+from routeraudio.model.audio import SAMPLE_RATES_HZ
 from routeraudio.model.errors import ClientFault, invalid_parameter
 
 T = TypeVar("T")
@@ -126,3 +127,23 @@ def matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 def boolean(text: str) -> bool:
     """true or false"""
     return _BOOLEANS[text.lower()]
+
+
+def one_of(table: Mapping[str, T]) -> Callable[[str], T]:
+    """Another vendor's names, and what they mean here."""
+
+    def read(text: str) -> T:
+        return table[text]
+
+    read.__doc__ = "one of " + ", ".join(table)
+    return read
+
+
+def sample_rate(text: str) -> int:
+    rate = integer(text)
+    if rate not in SAMPLE_RATES_HZ:
+        raise ValueError
+    return rate
+
+
+sample_rate.__doc__ = "one of " + ", ".join(map(str, SAMPLE_RATES_HZ)) + " (Hz)"

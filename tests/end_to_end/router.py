@@ -112,3 +112,8 @@ def speech() -> bytes:
     """The clip's samples."""
     with wave.open(str(CLIP)) as sound:
         return sound.readframes(sound.getnframes())
+
+
+def bare(text: str) -> str:
+    """Letters only, as every vendor would agree on."""
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").strip()

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import wave
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,11 @@ import trio
 
 from routeraudio.engine.pool import Pool
 
-from .router import BARE_WORDS, CLIP, PATIENCE_S, Router, open_router, rest
+from .router import BARE_WORDS, PATIENCE_S, Router, bare, open_router, rest
 
 SDK_CLIENT = Path(__file__).parents[1] / "emulators" / "deepgram_sdk_client.py"
 
 pytestmark = pytest.mark.sdk
-
-
-@pytest.fixture
-def speech(tmp_path: Path) -> Path:
-    """The clip with silence behind it, as raw samples."""
-    with wave.open(str(CLIP)) as file:
-        samples = file.readframes(file.getnframes())
-    path = tmp_path / "speech.raw"
-    path.write_bytes(samples + bytes(32_000))
-    return path
 
 
 RAW = {"encoding": "linear16", "sample_rate": 16000}
@@ -43,13 +32,9 @@ async def run(router: Router, endpoint: str, **plan: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def bare(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").strip()
-
-
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("model", ["local", "deepgram/nova-3", "nova-3"])
-async def test_listen(model: str, is_async: bool, speech: Path, pool: Pool) -> None:
+async def test_listen(model: str, is_async: bool, speech_file: Path, pool: Pool) -> None:
     """`client.listen.v1`: interims, finals whose words have times, and `Metadata` at an orderly end."""
     async with open_router(pool=pool, spawn=True) as router:
         report = await run(
@@ -57,7 +42,7 @@ async def test_listen(model: str, is_async: bool, speech: Path, pool: Pool) -> N
             "v1",
             is_async=is_async,
             params={"model": model, **RAW, "interim_results": True, "punctuate": True, "endpointing": 300},
-            audio=speech,
+            audio=speech_file,
             actions=["keep_alive", "audio", "finalize", "close_stream"],
         )
     assert report["errors"] == []
@@ -76,14 +61,14 @@ async def test_listen(model: str, is_async: bool, speech: Path, pool: Pool) -> N
 
 
 @pytest.mark.parametrize("model", ["local", "deepgram/flux-general-en"])
-async def test_flux(model: str, speech: Path, pool: Pool) -> None:
+async def test_flux(model: str, speech_file: Path, pool: Pool) -> None:
     """`client.listen.v2`: greeted at once, turns with their words, an end in order."""
     async with open_router(pool=pool, spawn=True) as router:
         report = await run(
             router,
             "v2",
             params={"model": model, **RAW},
-            audio=speech,
+            audio=speech_file,
             actions=["audio", "close_stream"],
         )
     assert report["errors"] == []
@@ -106,11 +91,11 @@ async def test_flux(model: str, speech: Path, pool: Pool) -> None:
     ids=lambda value: str(value)[:40],
 )
 async def test_what_cannot_be_had_is_refused_before_the_upgrade(
-    params: dict[str, Any], status: int, speech: Path
+    params: dict[str, Any], status: int, speech_file: Path
 ) -> None:
     """Clients connect again and again after any close; an HTTP answer they tell their user."""
     async with open_router(spawn=True) as router:
-        report = await run(router, "v1", params=params, audio=speech, actions=["close_stream"])
+        report = await run(router, "v1", params=params, audio=speech_file, actions=["close_stream"])
         assert router.emulator.connections == []
     assert report["messages"] == []
     assert str(status) in " ".join(report["errors"])

@@ -20,7 +20,7 @@ from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import Pool
 from routeraudio.model.audio import PCM_16K_MONO, AudioFormat
 
-from .router import BARE_WORDS, CLIP, PATIENCE_S, open_router
+from .router import BARE_WORDS, CLIP, PATIENCE_S, bare, open_router
 
 SDK_CLIENT = Path(__file__).parents[1] / "emulators" / "openai_sdk_client.py"
 
@@ -85,10 +85,6 @@ def wanted(model: str, turn_detection: Any) -> dict[str, Any]:
         "turn_detection": turn_detection,
     }
     return {"type": "transcription", "audio": {"input": audio}}
-
-
-def bare(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").strip()
 
 
 def text_of(report: Any) -> str:

@@ -17,7 +17,7 @@ from routeraudio.emulators.catalog import EMULATORS
 from routeraudio.emulators.kit.hearing import EngineHear
 from routeraudio.engine.pool import Pool
 
-from .router import BARE_WORDS, CLIP, PATIENCE_S
+from .router import BARE_WORDS, CLIP, PATIENCE_S, bare
 
 CLIENT = Path(__file__).parents[1] / "wyoming" / "wyoming_client.py"
 
@@ -56,7 +56,3 @@ async def test_every_listener_has_its_provider(tmp_path: Path, pool: Pool) -> No
         assert report["name"] == f"routeraudio {provider}"
         assert "en" in report["languages"]
         assert [bare(text) for text in report["texts"]] == [BARE_WORDS] * 2
-
-
-def bare(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").strip()

@@ -8,18 +8,12 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import msgspec
 
 from routeraudio.dialects.base import StreamRequest
-from routeraudio.model.errors import ClientFault, CloseCode, Fault
+from routeraudio.model.errors import ClientFault, Fault
 
 TRANSACTION_KEY: Final = "deprecated"
 """What the vendor sends itself."""
 
 UNSUPPORTED: Final = "CONFIGURE_UNSUPPORTED"
-
-
-class Configuring(msgspec.Struct):
-    """A text message of the client's."""
-
-    type: str
 
 
 # Nova.
@@ -156,40 +150,11 @@ class _Refusal(msgspec.Struct):
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Configuring).decode
 
 
 def text(message: msgspec.Struct) -> str:
     """As it is sent."""
     return _encode(message).decode()
-
-
-def kind(message: str) -> str:
-    """The `type` of a client's message.
-
-    Raises:
-        ClientFault: it is no JSON object with one.
-    """
-    try:
-        return _decode(message).type
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        raise ClientFault(
-            'a text message must be a JSON object with a type, like {"type":"CloseStream"}; '
-            "send audio in binary messages",
-            code="audio_error",
-            close_code=CloseCode.UNSUPPORTED_DATA,
-        ) from None
-
-
-def close_code(fault: Fault) -> CloseCode:
-    """In the codes that the vendor's clients know: 1008 for what the client did, 1011 for everybody else."""
-    match fault.close_code:
-        case CloseCode.UNAUTHORIZED | CloseCode.FORBIDDEN | CloseCode.UNSUPPORTED_DATA | CloseCode.BUDGET:
-            return CloseCode.POLICY
-        case CloseCode.PROVIDER | CloseCode.TIMEOUT:
-            return CloseCode.INTERNAL
-        case code:
-            return code
 
 
 def bad_request(faults: Sequence[ClientFault]) -> bytes:

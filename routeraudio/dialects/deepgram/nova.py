@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from routeraudio.dialects import turn_ends
+from routeraudio.dialects import closes, turn_ends
 from routeraudio.dialects.base import Command, Control, DialectEvent, Opening
 from routeraudio.dialects.deepgram import messages
 from routeraudio.dialects.deepgram.request import More
+from routeraudio.dialects.said import kind
 from routeraudio.dialects.words import Speakers, bare, confidence_of, words_of
 from routeraudio.model.errors import CloseCode, Fault
 from routeraudio.model.events import Event, Finished, Partial, TurnEnd
@@ -75,7 +76,7 @@ class Nova:
     def received(self, message: Message) -> Sequence[Command | DialectEvent]:
         """See `Dialect.received`. An empty binary message means nothing; unknown types are of newer clients."""
         if isinstance(message, str):
-            return _CONTROLS.get(messages.kind(message), ())
+            return _CONTROLS.get(kind(message, "CloseStream"), ())
         self._received_bytes += len(message)
         self._hash.update(message)
         return (message,) if message else ()
@@ -104,7 +105,7 @@ class Nova:
 
     def close_code(self, fault: Fault) -> CloseCode:
         """See `Dialect.close_code`."""
-        return messages.close_code(fault)
+        return closes.standard(fault)
 
     def _partial(self, partial: Partial) -> list[Message]:
         channel = partial.channel or 0

@@ -16,9 +16,11 @@ from routeraudio.dialects.parameters import (
     integer,
     matching,
     number,
+    one_of,
     query_pairs,
+    sample_rate,
 )
-from routeraudio.model.audio import CHANNELS_MAX, SAMPLE_RATES_HZ, AudioFormat, Encoding
+from routeraudio.model.audio import CHANNELS_MAX, AudioFormat, Encoding
 from routeraudio.model.errors import invalid_parameter
 from routeraudio.model.options import Options
 
@@ -146,9 +148,9 @@ def parse(request: Request) -> StreamRequest:
 
 
 def _options(given: Given, choice: Choice, more: More, hints: list[str]) -> Options:
-    encoding: Encoding = given.take("encoding", _encoding, required=True, default="pcm_s16le")
+    encoding: Encoding = given.take("encoding", one_of(_ENCODINGS), required=True, default="pcm_s16le")
     audio = AudioFormat(encoding, 48_000)
-    sample_rate = given.take("sample_rate", _sample_rate, required=audio.is_raw, default=audio.sample_rate)
+    rate_hz = given.take("sample_rate", sample_rate, required=audio.is_raw, default=audio.sample_rate)
     # Both are taken also where only one counts: the other is wrong where it is wrong.
     endpointing_ms = given.take("endpointing", _endpointing_ms, default=ENDPOINTING_MS)
     turn_ms = given.take("eot_timeout_ms", number(500, 60_000), default=EOT_TIMEOUT_MS)
@@ -157,7 +159,7 @@ def _options(given: Given, choice: Choice, more: More, hints: list[str]) -> Opti
     is_formatted = given.take("smart_format", boolean, default=False)
     return Options(
         provider=choice.provider,
-        audio=AudioFormat(encoding, sample_rate, given.take("channels", number(1, CHANNELS_MAX), default=1)),
+        audio=AudioFormat(encoding, rate_hz, given.take("channels", number(1, CHANNELS_MAX), default=1)),
         model=choice.model,
         language=language or _hinted(hints),
         diarize=given.take("diarize", boolean, default=False),
@@ -185,23 +187,6 @@ def _credentials(request: Request) -> tuple[str | None, str | None, str | None]:
     if offered is None:
         return None, None, None
     return *credentials.key_and_token(offered[1]), offered[0]
-
-
-def _encoding(text: str) -> Encoding:
-    return _ENCODINGS[text]
-
-
-_encoding.__doc__ = "one of " + ", ".join(_ENCODINGS)
-
-
-def _sample_rate(text: str) -> int:
-    rate = integer(text)
-    if rate not in SAMPLE_RATES_HZ:
-        raise ValueError
-    return rate
-
-
-_sample_rate.__doc__ = "one of " + ", ".join(map(str, SAMPLE_RATES_HZ)) + " (Hz)"
 
 
 def _endpointing_ms(text: str) -> int:
