@@ -2,8 +2,9 @@
 
 BIN := .venv/bin
 SHELL := /bin/sh
+export PREFIX CONFDIR UNITDIR DESTDIR
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test system lint types bench fuzz attack failover fleet chaos lock clean
+.PHONY: help demo serve install test system lint types bench fuzz attack failover fleet chaos lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +14,9 @@ demo: .venv/.run ## Stream real speech through a daemon on this machine; FILE=my
 
 serve: .venv/.run ## Run the daemon with conf/routeraudio.toml
 	$(BIN)/routeraudio serve --config conf/routeraudio.toml
+
+install: ## Install into PREFIX=/opt/routeraudio, with units (UNITDIR) and a configuration (CONFDIR); DESTDIR for packages
+	@packaging/install
 
 test: system lint types ## Run linters, type checker and all tests
 	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder

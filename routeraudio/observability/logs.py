@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -26,6 +26,9 @@ _ACCEPTING: Final = "trio.serve_listeners"
 
 ACCEPTING_S: Final = 10.0
 """Between two lines about it."""
+
+PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Of syslog(3), by structlog's levels."""
 
 _writer: LogWriter | None = None
 """None: the caller writes."""
@@ -87,6 +90,25 @@ def _tell_dropped(
     return event
 
 
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream leads straight into systemd's journal (systemd.exec(5), `$JOURNAL_STREAM`)."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False  # closed, or no file
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def prioritised(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Begin every line with its priority, as sd-daemon(3) has it, for `journalctl --priority`."""
+
+    def with_priority(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+        prefix = f"<{PRIORITIES.get(event['level'], PRIORITIES['info'])}>"
+        return prefix + str(render(logger, method, event)).replace("\n", f"\n{prefix}")
+
+    return with_priority
+
+
 def configure(settings: Log) -> None:
     """Set up logging for the whole process. `in_background` decides who writes."""
     for name in _QUIET:
@@ -99,6 +121,8 @@ def configure(settings: Log) -> None:
         if is_console
         else structlog.processors.JSONRenderer()
     )
+    if is_journal(sys.stderr, os.environ):
+        renderer = prioritised(renderer)
     structlog.configure(
         processors=[
             *_worker(os.environ),

@@ -1,12 +1,17 @@
 """`routeraudio init`: what it writes can be used as it is."""
 
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from routeraudio.cli import main
+from routeraudio.commands.init import shipped
 from routeraudio.config.loading import load
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_configuration_loads(tmp_path: Path) -> None:
@@ -30,8 +35,19 @@ def test_the_units_are_valid(tmp_path: Path) -> None:
     for file in tmp_path.glob("*.service"):
         file.write_text(file.read_text().replace("/opt/routeraudio/bin/routeraudio", "/bin/true"))
     instance = (tmp_path / "routeraudio@.service").rename(tmp_path / "routeraudio@a.service")
-    units = [str(tmp_path / "routeraudio.service"), str(tmp_path / "routeraudio.socket"), str(instance)]
+    units = [*map(str, tmp_path.glob("routeraudio*.socket")), *map(str, tmp_path.glob("*.service"))]
+    assert str(instance) in units
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_wheel_has_all_of_it(tmp_path: Path) -> None:
+    """What a checkout has beside the package comes with it, and nothing else is needed for `init`."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    made = {"systemd/routeraudio@.service"}
+    assert {f"routeraudio/share/{name}" for name, _ in shipped() if name not in made} <= inside

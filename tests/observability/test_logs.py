@@ -3,8 +3,10 @@
 import errno
 import json
 import logging
+import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,30 @@ def test_json_has_one_line_per_event(capsys: pytest.CaptureFixture[str], restore
     event = json.loads(line)
     assert (event["event"], event["level"], event["why"]) == ("seen", "info", "line one\nline two")
     assert event["timestamp"].endswith("Z")
+
+
+def test_lines_in_the_journal_have_priorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored: None
+) -> None:
+    """As sd-daemon(3) has them, on every line of an event; not where standard error leads elsewhere."""
+    with (tmp_path / "journal").open("w+") as journal:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setattr(sys, "stderr", journal)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        for settings in (Log(level="debug", format="json"), Log(level="debug", format="console")):
+            logs.configure(settings)
+            log = structlog.get_logger("test")
+            log.debug("one")
+            log.info("two")
+            log.warning("three")
+            log.error("four")
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + 1}")
+        logs.configure(Log(format="json"))
+        log.error("five")
+        journal.seek(0)
+        lines = journal.read().splitlines()
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>"] * 2 + ['{"e']
+    assert json.loads(lines[3][3:])["event"] == "four"
 
 
 def test_the_console_cannot_be_written_upon(capsys: pytest.CaptureFixture[str], restored: None) -> None:
