@@ -47,8 +47,8 @@ def test_a_drain_is_not_cut_short(service: dict[str, str]) -> None:
 def test_it_may_do_little(unit: Path, exposure: int) -> None:
     """systemd's judgement of what a service could do to the machine, in tenths from 0 (nothing) to 100.
 
-    The daemon's is 0.3 more than the engine's, for namespaces of users and networks: without them its decoders of strangers'
-    files would have a network.
+    The daemon's is 0.3 more than the engine's, for namespaces of users and networks: without them its decoders of
+    strangers' files would have a network.
     """
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", f"--threshold={exposure}", "--no-pager", str(unit)],
