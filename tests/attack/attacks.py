@@ -4,24 +4,23 @@ None of them has a router key. Blocking sockets and threads: an attacker needs n
 """
 
 import os
+import random
 import socket
-import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tests.attack.mutations import frame, head, mutated
+
 KEY = "invented-by-nobody"
 CONNECTIONS = 8
 ADDRESS = "127.0.0.9"
 """The bystander has another one."""
 
-UPGRADE = (
-    "GET {target} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{headers}\r\n"
-)
-LISTEN = "/v1/listen?provider=deepgram&encoding={encoding}&sample_rate=16000"
+LISTEN = "/v1/listen?provider=deepgram&model=flux-general-en&encoding={encoding}&sample_rate=16000"
+"""That model takes raw audio only: containers are read here."""
 GATEWAY = "/gateway/deepgram/v1/listen?encoding=linear16&sample_rate=16000"
 LATE = "/gateway/soniox/transcribe-websocket"
 
@@ -33,23 +32,6 @@ def connected(port: int, data: bytes = b"") -> Iterator[Peer]:
     with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(ADDRESS, 0)) as peer:
         peer.sendall(data)
         yield peer
-
-
-def head(target: str, *headers: str) -> bytes:
-    return UPGRADE.format(target=target, headers="".join(f"{one}\r\n" for one in headers)).encode()
-
-
-def frame(first: int, payload: bytes) -> bytes:
-    """One masked frame; the mask is nothing."""
-    length = len(payload)
-    size = (
-        bytes((0x80 | length,))
-        if length < 126
-        else b"\xfe" + struct.pack("!H", length)
-        if length < 65_536
-        else b"\xff" + struct.pack("!Q", length)
-    )
-    return bytes((first,)) + size + bytes(4) + payload
 
 
 def session(port: int, target: str, messages: bytes, *headers: str) -> None:
@@ -140,6 +122,54 @@ def noise(port: int) -> None:
         peer.recv(4096)
 
 
+def ogg_junk(port: int) -> None:
+    """Pages with wrong checksums, behind a good head."""
+    from tests.audio import written
+
+    good, *others = written.ogg_pages([b"\xfc\xff\xfe"] * 50)
+    bad = b"".join(page[:22] + b"\0\0\0\0" + page[26:] for page in others) * 40
+    session(
+        port, LISTEN.format(encoding="ogg_opus"), frame(0x82, good) + frame(0x82, bad), f"x-api-key: {KEY}"
+    )
+
+
+def deep_texts(port: int) -> None:
+    """JSON in JSON in JSON, as far as a message goes."""
+    data = frame(0x81, b'{"type":' + b"[" * 60_000) * 20
+    session(port, LISTEN.format(encoding="pcm_s16le"), data, f"x-api-key: {KEY}")
+
+
+def headers(port: int) -> None:
+    """As many as there may be, then one at a time."""
+    lines = b"".join(b"x-%d: %s\r\n" % (number, b"a" * 70) for number in range(90))
+    with connected(port, b"GET /v1/listen HTTP/1.1\r\n" + lines) as peer:
+        for _ in range(40):
+            peer.sendall(b"y: z\r\n")
+            time.sleep(0.01)
+
+
+def comebacks(port: int) -> None:
+    """Clients that come back to sessions that never were."""
+    token = f"resume~~1~{os.urandom(18).hex()}"
+    with connected(port, head(f"/v1/listen?resume_token={token}&after=0", f"x-api-key: {KEY}")) as peer:
+        peer.recv(4096)
+
+
+def mutations(port: int) -> None:
+    """Traffic of every kind with bytes changed: one connection each."""
+    draw = random.Random(os.urandom(8))
+    with connected(port) as peer:
+        peer.settimeout(0.2)
+        for piece in mutated(draw):
+            peer.sendall(piece)
+            time.sleep(draw.choice((0, 0, 0.01)))
+        try:
+            while peer.recv(65_536):
+                pass
+        except TimeoutError:
+            pass
+
+
 ATTACKS: dict[str, Callable[[int], None]] = {
     one.__name__: one
     for one in (
@@ -154,6 +184,11 @@ ATTACKS: dict[str, Callable[[int], None]] = {
         refused,
         invented_keys,
         noise,
+        ogg_junk,
+        deep_texts,
+        headers,
+        comebacks,
+        mutations,
     )
 }
 
