@@ -54,6 +54,9 @@ FRAMES_PER_PASS: Final = 256
 """Of one peer. What else it has sent waits for the next pass, so that others, and Trio, have their turn: 64 KiB can
 hold 9,000 messages of one byte. The usual read holds one."""
 
+ODD_FRAMES: Final = 16
+"""A ping, a pong or a fragment counts as so many of them: the protocol object looks at it, and answers, in 30 µs."""
+
 TINY_BYTES: Final = 40
 """5 ms of 8 kHz mu-law. Messages below count for the flood: nobody sends audio in pieces so small."""
 
@@ -356,7 +359,7 @@ class WebSocket:
         begin, end = 0, len(data)
         left = FRAMES_PER_PASS
         while end - begin >= HEAD_BYTES:
-            if not left:
+            if left <= 0:
                 self._is_behind = self._rest_is_work = True
                 self._poller.again(self._go_on)
                 break
@@ -383,6 +386,7 @@ class WebSocket:
                 self._deliver(first == WHOLE_TEXT, payload)
             else:
                 self._hand_over(data[begin:stop])
+                left -= ODD_FRAMES - 1
             if self._has_ended():
                 self._hand_over(data[stop:])
                 return
