@@ -28,7 +28,7 @@ class _Text(msgspec.Struct):
 
 
 def _read(text: _Text) -> Heard:
-    if bytes(text.type) == b'"setup"':
+    if value(text.type) == "setup":
         return Heard(rate=_rate(value(text.input_format)))
     return Heard(base64_bytes(text.audio))
 
