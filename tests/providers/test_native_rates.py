@@ -57,3 +57,40 @@ def test_channels_are_counted_however_their_name_is_written() -> None:
     meter = PROVIDERS["speechmatics"].native.meter(Handshake((), {}))
     meter.read('{"message":"AddChannel\\u0041udio","channel":"one","data":"AAAA"}')
     assert meter.is_by_clock
+
+
+UNREAD = {
+    "soniox": [
+        '{"audio_format":"mulaw","sample_rate":8000,"num_channels":1,"x":NaN}',
+        '{"audio_format":"pcm_f64le","sample_rate":192000,"num_channels":1}',
+        bytes(8000),
+    ],
+    "gradium": [
+        '{"type":"setup","input_format":"ulaw_8000","x":NaN}',
+        '{"type":"setup","input_format":"pcm_192000"}',
+        json.dumps({"type": "audio", "audio": base64.b64encode(bytes(8000)).decode()}),
+    ],
+    "speechmatics": [
+        START % ("StartRecognition", "mulaw", 8000) + "NaN",
+        START % ("StartRecognition", "pcm_f32le", 192_000),
+        bytes(8000),
+    ],
+}
+
+
+@pytest.mark.parametrize("provider", UNREAD)
+def test_a_start_behind_one_that_cannot_be_read_is_not_believed(provider: str) -> None:
+    """The vendor may have read the first: the audio lasts as long as the connection, or as its bytes may."""
+    meter = PROVIDERS[provider].native.meter(Handshake((), {}))
+    for message in UNREAD[provider]:
+        meter.read(message)
+    assert meter.is_by_clock
+    assert meter.floor_ms > 8000
+
+
+def test_short_messages_that_cannot_be_read_count_as_audio() -> None:
+    """Nothing else bounds their number where audio travels in texts."""
+    meter = PROVIDERS["gradium"].native.meter(Handshake((), {}))
+    for _ in range(100):
+        meter.read('{"type":"audio","audio":"AAAA","x":NaN}')
+    assert meter.floor_ms > 1000

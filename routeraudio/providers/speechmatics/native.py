@@ -53,7 +53,12 @@ def _meter(_handshake: Handshake) -> AudioCounter:
         has_started = True
         return heard
 
-    return AudioCounter(BY_THE_CLOCK, text_reader(_Text, read))
+    def unread() -> None:
+        """It may have been the start, at a rate that is not known here: a later one is not believed."""
+        nonlocal has_started
+        has_started = True
+
+    return AudioCounter(BY_THE_CLOCK, text_reader(_Text, read, unread=unread))
 
 
 def _rate(audio_format: object) -> int:
