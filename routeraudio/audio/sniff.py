@@ -63,6 +63,12 @@ _MAGIC: Final = (
     (b"ID3", "an MP3 file", "encoding=mp3"),
     (b"FORM", "an AIFF file", "decoded samples"),
     (b".snd", "an AU file", "decoded samples"),
+    (b"RF64", "a WAV file of 64 bits (RF64)", "decoded samples"),
+    (b"riff", "a Wave64 file", "decoded samples"),
+    (b"caff", "a CAF file", "decoded samples"),
+    (b"#!AM", "an AMR file", "decoded samples"),
+    (b"\x30\x26\xb2\x75", "a WMA file", "decoded samples"),
+    (b'{"ty', "JSON", "the samples themselves, without JSON and base64"),
 )
 """What files begin with, what they are, and what to send instead. Sources: the formats' own specifications."""
 

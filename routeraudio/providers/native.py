@@ -26,8 +26,8 @@ BY_THE_CLOCK: Final = 0
 FLOOR_BYTES_PER_SECOND: Final = 750
 """6 kbit/s, the lowest bit rate of Opus (RFC 6716, 2.1.1): nobody sends more audio in fewer bytes, but for silence."""
 
-UNREAD_CHARACTERS_MIN: Final = 64
-"""Of a text message that cannot be read here and may be audio there."""
+UNREAD_CHARACTERS_MIN: Final = 16
+"""Of a text message that cannot be read here and may be audio there: `{"audio":"AAAA"}`."""
 
 
 class Handshake(msgspec.Struct, frozen=True):
@@ -213,14 +213,19 @@ NO_VALUE: Final = msgspec.Raw()
 """A member that was not there."""
 
 
-def text_reader(kind: type[T], read: Callable[[T], Heard]) -> Texts:
-    """Reads a text message through a struct of which every field may be missing."""
+def text_reader(kind: type[T], read: Callable[[T], Heard], *, unread: Callable[[], object] = object) -> Texts:
+    """Reads a text message through a struct of which every field may be missing.
+
+    Args:
+        unread: called for a message that cannot be read here; the vendor may have read it.
+    """
     decode = msgspec.json.Decoder(kind).decode
 
     def texts(message: str) -> Heard:
         try:
             return read(decode(message))
         except UNREADABLE:
+            unread()
             is_short = len(message) < UNREAD_CHARACTERS_MIN
             return NOTHING if is_short else Heard(unsized_bytes=len(message) * 3 // 4)
 

@@ -205,3 +205,21 @@ def test_a_look_is_spread_over_messages_and_noise_is_looked_at_three_times(
             sniffer.read(noise[start : start + 640])
     assert sniffer.is_done
     assert len(messages) == len(set(messages)) == sniff.LOOKS_MAX * len(sniff._CANDIDATES)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "found"),
+    [
+        (b"RF64\xff\xff\xff\xffWAVE", "RF64"),
+        (b"riff\x2e\x91\xcf\x11", "Wave64"),
+        (b"caff\0\1\0\0", "CAF"),
+        (b"#!AMR\n", "AMR"),
+        (b"\x30\x26\xb2\x75\x8e\x66", "WMA"),
+        (b'{"type":"audio","data":"', "JSON"),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [1, 5, 1000])
+def test_further_beginnings_are_named(beginning: bytes, found: str, chunk_bytes: int) -> None:
+    """However the bytes are cut."""
+    with pytest.raises(ClientFault, match=found):
+        sniffed(beginning + bytes(1000), chunk_bytes=chunk_bytes)

@@ -28,7 +28,7 @@ class _Text(msgspec.Struct):
 
 
 def _read(text: _Text) -> Heard:
-    if bytes(text.type) == b'"setup"':
+    if value(text.type) == "setup":
         return Heard(rate=_rate(value(text.input_format)))
     return Heard(base64_bytes(text.audio))
 
@@ -51,7 +51,12 @@ def _meter(_handshake: Handshake) -> AudioCounter:
             is_set_up = True
         return heard
 
-    return AudioCounter(BY_THE_CLOCK, text_reader(_Text, read), has_binary_audio=False)
+    def unread() -> None:
+        """It may have been the start, at a rate that is not known here: a later one is not believed."""
+        nonlocal is_set_up
+        is_set_up = True
+
+    return AudioCounter(BY_THE_CLOCK, text_reader(_Text, read, unread=unread), has_binary_audio=False)
 
 
 NATIVE: Final = NativeProtocol(

@@ -36,8 +36,8 @@ class _Text(msgspec.Struct):
 
 
 def _read(text: _Text) -> Heard:
-    # The second is the name that the beta had, with the format beside other members.
-    if bytes(text.type) in (b'"session.update"', b'"transcription_session.update"'):
+    # The second is the name that the beta had, with the format beside other members. Decoded: a name may be escaped.
+    if value(text.type) in ("session.update", "transcription_session.update"):
         return Heard(rate=_rate(value(text.session)))
     return Heard(base64_bytes(text.audio))
 
@@ -76,7 +76,18 @@ def _query(pieces: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _meter(_handshake: Handshake) -> AudioCounter:
-    return AudioCounter(pcm_rate(24_000), text_reader(_Text, _read), has_binary_audio=False)
+    slowest = pcm_rate(24_000)
+
+    def read(text: _Text) -> Heard:
+        """The vendor may refuse a change of the format, which is not seen here: the rate never rises again."""
+        nonlocal slowest
+        heard = _read(text)
+        if not heard.rate:
+            return heard
+        slowest = min(slowest, heard.rate)
+        return Heard(rate=slowest)
+
+    return AudioCounter(slowest, text_reader(_Text, read), has_binary_audio=False)
 
 
 NATIVE: Final = NativeProtocol(

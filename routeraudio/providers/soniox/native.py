@@ -55,7 +55,12 @@ def _meter(_handshake: Handshake) -> AudioCounter:
         started = True
         return heard
 
-    return AudioCounter(BY_THE_CLOCK, text_reader(_Start, read))
+    def unread() -> None:
+        """It may have been the start, at a rate that is not known here: a later one is not believed."""
+        nonlocal started
+        started = True
+
+    return AudioCounter(BY_THE_CLOCK, text_reader(_Start, read, unread=unread))
 
 
 NATIVE: Final = NativeProtocol(

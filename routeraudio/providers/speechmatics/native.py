@@ -14,6 +14,7 @@ from routeraudio.providers.native import (
     NOTHING,
     USER_AGENT,
     AudioCounter,
+    Handshake,
     Heard,
     NativeProtocol,
     member,
@@ -29,12 +30,35 @@ class _Text(msgspec.Struct):
 
 
 def _read(text: _Text) -> Heard:
-    if bytes(text.message) == b'"StartRecognition"':
+    name = value(text.message)  # decoded: it may be escaped
+    if name == "StartRecognition":
         return Heard(rate=_rate(value(text.audio_format)))
-    if bytes(text.message) == b'"AddChannelAudio"':
+    if name == "AddChannelAudio":
         # How many channels there are at the same time is not known from one of them.
         return Heard(1, BY_THE_CLOCK)
     return NOTHING
+
+
+def _meter(_handshake: Handshake) -> AudioCounter:
+    has_started = False
+
+    def read(text: _Text) -> Heard:
+        """The vendor starts once: a second start changes nothing there, and nothing here."""
+        nonlocal has_started
+        heard = _read(text)
+        if heard.rate is None or heard.audio_bytes:
+            return heard
+        if has_started:
+            return NOTHING
+        has_started = True
+        return heard
+
+    def unread() -> None:
+        """It may have been the start, at a rate that is not known here: a later one is not believed."""
+        nonlocal has_started
+        has_started = True
+
+    return AudioCounter(BY_THE_CLOCK, text_reader(_Text, read, unread=unread))
 
 
 def _rate(audio_format: object) -> int:
@@ -52,7 +76,7 @@ NATIVE: Final = NativeProtocol(
     key_scheme="Bearer ",
     headers=USER_AGENT | {"x-request-id"},
     parameters=frozenset(("sm-app", "sm-sdk", "sm-voice-sdk")),
-    meter=lambda _: AudioCounter(BY_THE_CLOCK, text_reader(_Text, _read)),
+    meter=_meter,
     end_of_audio=lambda binaries: f'{{"message":"EndOfStream","last_seq_no":{binaries}}}',
     refusal=lambda _, message: message.encode(),  # not documented; plain words, a guess
     refusal_type="text/plain",
