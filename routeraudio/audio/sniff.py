@@ -2,28 +2,34 @@
 
 Whatever bytes come as `pcm_s16le` are samples of something, and a recogniser makes words of them: invented ones, and a
 close code that says all went well. So the first bytes are compared with what files begin with, as file(1) does, and the
-first second of sound with what else the same bytes could be.
-
-Sound can be predicted from the samples before it; bytes that are read as the wrong kind of sample cannot. What a linear
-prediction of order 8 leaves (`_residue`) is 0.0 for tones, 0.06 to 0.36 for the clips of tests/assets, also quiet or
-clipped, 0.6 with noise at 5 dB, 0.75 at 0 dB, 1.0 for white noise. Of the same clips read wrongly it is 0.7 to 1.0, and
-0.16 to 0.23 when they are read as what they are. Audio is refused only when it is unpredictable as declared and far
-more predictable as something else: silence, tones, music and noise never are.
+first second of sound with what else the same bytes could be (`audio.wrong_samples`). Audio is refused only when it is
+unpredictable as declared and far more predictable as something else: silence, tones, music and noise never are.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from routeraudio.audio.g711 import EXPANSION
+from routeraudio.audio.wrong_samples import (
+    CANDIDATES,
+    CERTAIN,
+    CERTAIN_OF_MONO,
+    READ,
+    SILENT,
+    UNPREDICTABLE,
+    residue,
+    s16,
+)
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault, CloseCode
 
 SOUND_S: Final = 1.0
 """Sound that the statistics need; silence does not count."""
+
+SHORTEST_S: Final = 0.3
+"""Of audio that ends before there is so much."""
 
 GIVE_UP_S: Final = 10.0
 """After so much audio that was silence or noise nobody looks any more."""
@@ -31,26 +37,8 @@ GIVE_UP_S: Final = 10.0
 LOOKS_MAX: Final = 3
 """What is like noise in so many seconds of sound is noise. Hundreds of sessions that begin together look together."""
 
-UNPREDICTABLE: Final = 0.6
-PREDICTABLE: Final = 0.35
-GAIN: Final = 2.5
-"""How much more predictable something else must be."""
-
-ORDER: Final = 8
-
-_SAMPLES_MAX: Final = 16_000
-"""The prediction is made from no more: bytes read as mu-law are twice as many samples."""
-
-_BLOCK: Final = 8_000
-
 HEADER_BYTES_MAX: Final = 65_536
 """Before the samples of a WAV file; some programs write lists of tags there."""
-
-_SILENT: Final = 40.0
-"""Mean level, of 32,768, below which a piece of sound tells nothing."""
-
-_DISTINCT: Final = 100
-"""Values in a second that sound has at the least; a constant has one."""
 
 _PIECE_S: Final = 0.1
 
@@ -73,8 +61,6 @@ _MAGIC: Final = (
 """What files begin with, what they are, and what to send instead. Sources: the formats' own specifications."""
 
 _BEGINNINGS: Final = (b"RIFF", *(magic for magic, _, _ in _MAGIC))
-
-Samples = NDArray[np.float32]
 
 
 class Sniffer:
@@ -117,8 +103,17 @@ class Sniffer:
         return data
 
     def end(self) -> bytes:
-        """What was held when the audio ended."""
+        """What was held when the audio ended. Of short audio this is the time to look.
+
+        Raises:
+            ClientFault: see `read`.
+        """
         held, self._held = self._held, b""
+        if not (self.is_done or self._looks):
+            sound = self._without_silence(bytes(self._seen))
+            if len(sound) >= SHORTEST_S * self._audio.bytes_per_second:
+                for _ in self._steps(sound):
+                    pass
         return held
 
     def _without_header(self, data: bytes) -> bytes:
@@ -213,8 +208,8 @@ class Sniffer:
             return data
         length = self._piece_bytes
         whole = data[: len(data) // length * length]
-        levels = np.abs(_s16(whole)).reshape(-1, length // 2).mean(axis=1)
-        return b"".join(whole[at * length : (at + 1) * length] for at in np.flatnonzero(levels >= _SILENT))
+        levels = np.abs(s16(whole)).reshape(-1, length // 2).mean(axis=1)
+        return b"".join(whole[at * length : (at + 1) * length] for at in np.flatnonzero(levels >= SILENT))
 
     def _finish(self) -> None:
         self.is_done = True
@@ -228,124 +223,31 @@ class Sniffer:
         Raises:
             ClientFault: it is sure that it is something else.
         """
-        for what, (is_it, instead) in _CERTAIN.items():
-            if self._audio.encoding == "pcm_s16le" and is_it(sound):
-                raise _refused(what, instead)
-        yield
-        own = _READ[self._audio.encoding]
-        residue = _residue(own(sound), self._audio.channels)
-        if residue < UNPREDICTABLE:
+        if self._audio.encoding == "pcm_s16le":
+            certain = CERTAIN if self._audio.channels > 1 else {**CERTAIN, **CERTAIN_OF_MONO}
+            for what, (is_it, instead) in certain.items():
+                if is_it(sound):
+                    raise _refused(what, instead)
+                yield
+        own = READ[self._audio.encoding]
+        samples, channels = own(sound), self._audio.channels
+        declared = min(residue(samples[at:], channels) for at in range(min(channels, 2)))
+        if declared < UNPREDICTABLE:
             self._finish()
             return
         yield
-        if residue == float("inf"):
+        if declared == float("inf"):
             return
         least, found = float("inf"), ("", "")
-        for what, (read, instead) in _CANDIDATES.items():
-            if read is own:
+        for what, candidate in CANDIDATES.items():
+            if candidate.read is own or (candidate.is_of_mono and channels > 1):
                 continue
-            other = _residue(read(sound), self._audio.channels)
-            if other < least:
-                least, found = other, (what, instead)
+            other = residue(candidate.read(sound), self._audio.channels)
+            if other < least and candidate.is_better(sound, other, declared):
+                least, found = other, (what, candidate.instead)
             yield
-        if least <= min(PREDICTABLE, residue / GAIN):
+        if found[0]:
             raise _refused(*found)
-
-
-def _s16(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
-
-
-def _s16_big(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 2 * 2], ">i2").astype(np.float32)
-
-
-def _mulaw(data: bytes) -> Samples:
-    return EXPANSION.take(np.frombuffer(data, np.uint8)).astype(np.float32)
-
-
-def _are_floats(data: bytes) -> bool:
-    """Whether nearly all are samples between -1 and 1 as 32-bit floats.
-
-    For 16-bit samples every second one would have to lie in two narrow bands far from zero.
-    """
-    with np.errstate(invalid="ignore"):
-        values = np.abs(np.frombuffer(data[: len(data) // 4 * 4], "<f4"))
-        sounding = values[values != 0]
-        samples = sounding[(sounding <= 1.5) & (sounding > 1e-9)]
-    enough = max(len(values) / 2, 0.99 * len(sounding))
-    return len(samples) >= enough and len(np.unique(samples)) > _DISTINCT
-
-
-def _are_shifted(data: bytes) -> bool:
-    """Whether they are 16-bit samples in the upper half of 32 bits: every other half is zero."""
-    halves = _s16(data[: len(data) // 4 * 4]).reshape(-1, 2)
-    return not halves[:, 0].any() and len(np.unique(halves[:, 1])) > _DISTINCT
-
-
-def _s32(data: bytes) -> Samples:
-    return np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.float32) / np.float32(65_536)
-
-
-def _s24(data: bytes) -> Samples:
-    octets = np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
-    return (octets[:, 1].astype(np.int32) | (octets[:, 2].astype(np.int8).astype(np.int32) << 8)).astype(
-        np.float32
-    )
-
-
-Read = Callable[[bytes], Samples]
-
-_READ: Final[dict[str, Read]] = {"pcm_s16le": _s16, "pcm_mulaw": _mulaw}
-
-_CANDIDATES: Final[dict[str, tuple[Read, str]]] = {
-    "32-bit samples": (_s32, "16-bit samples"),
-    "24-bit samples": (_s24, "16-bit samples"),
-    # Read one byte later the same bytes are as smooth: which of the two it is nobody can tell.
-    "16-bit samples with the high byte first, or without their first byte": (_s16_big, "the low byte first"),
-    "mu-law": (_mulaw, "encoding=pcm_mulaw"),
-    "16-bit samples": (_s16, "encoding=pcm_s16le"),
-}
-"""What else bytes could be, and what to send instead."""
-
-_CERTAIN: Final[dict[str, tuple[Callable[[bytes], bool], str]]] = {
-    "32-bit float samples": (_are_floats, "16-bit samples"),
-    "32-bit samples": (_are_shifted, "16-bit samples"),
-}
-"""What no 16-bit sound looks like."""
-
-
-def _level(samples: Samples) -> float:
-    return float(np.abs(samples).mean()) if len(samples) else 0.0
-
-
-def _residue(samples: Samples, channels: int) -> float:
-    """What linear prediction leaves of the first channel, as a share of its amplitude; infinite for silence.
-
-    Levinson's recursion on the autocorrelation (Rabiner and Schafer, Digital Processing of Speech Signals, 8.3.2).
-    """
-    one = samples[: min(len(samples) // channels, _SAMPLES_MAX) * channels : channels]
-    one = one - one.mean() if len(one) > ORDER else one[:0]
-    if _level(one) < _SILENT:
-        return float("inf")
-    lags = [_product(one[: len(one) - lag], one[lag:]) for lag in range(ORDER + 1)]
-    left = lags[0]
-    weights = np.zeros(ORDER + 1)
-    weights[0] = 1.0
-    for step in range(1, ORDER + 1):
-        reflection = -float(np.dot(weights[:step], lags[step:0:-1])) / left
-        weights[1 : step + 1] += reflection * weights[step - 1 :: -1][:step]
-        left *= 1 - reflection * reflection
-        if left <= 0:
-            return 0.0
-    return float(np.sqrt(left / lags[0]))
-
-
-def _product(one: Samples, other: Samples) -> float:
-    """In blocks: from 10,000 values on OpenBLAS wakes threads, and waits milliseconds for a core that is busy."""
-    return sum(
-        float(np.dot(one[at : at + _BLOCK], other[at : at + _BLOCK])) for at in range(0, len(one), _BLOCK)
-    )
 
 
 def _may_go_on(held: bytes) -> bool:

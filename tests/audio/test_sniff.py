@@ -1,8 +1,10 @@
 """Raw audio that is something else is refused by name; sound of any kind is not."""
 
 import io
+import json
 import struct
 import wave
+from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from routeraudio.audio.g711 import EXPANSION
 from routeraudio.audio.sniff import Sniffer
 from routeraudio.model.audio import AudioFormat
 from routeraudio.model.errors import ClientFault
+from tests.audio.made import run
 
 AUDIO = Path(__file__).parent.parent / "assets" / "audio"
 CLIPS = sorted(AUDIO.glob("*.wav"))
@@ -109,13 +112,46 @@ def test_no_speech_is_refused(path: Path, how: str) -> None:
     assert sniffed(both, AudioFormat("pcm_s16le", 16_000, 2)) == both
 
 
+@pytest.mark.parametrize("path", CLIPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("ratio_db", [20, 10, 5, 0, -10])
+@pytest.mark.parametrize("gain", [1 / 30, 1, 20])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_sound_that_is_like_something_else(path: Path, ratio_db: float, gain: float, rate: int) -> None:
+    """Stereo with a silent side, or with unlike sides; eight bits made sixteen; noise, quiet and clipped."""
+    samples = noisy(soxr.resample(clip(path), 16_000, rate), ratio_db) * gain
+    silent = np.zeros_like(samples)
+    for sides in ((samples, silent), (silent, samples), (samples, samples[::-1] / 9)):
+        both = s16(np.column_stack(sides).ravel())
+        assert sniffed(both, AudioFormat("pcm_s16le", rate, 2)) == both
+    widened = s16((samples / 256).round() * 256)
+    assert sniffed(widened, AudioFormat("pcm_s16le", rate)) == widened
+
+
 def wrongs() -> dict[str, tuple[bytes, AudioFormat, str]]:
     """Bytes, what they are said to be, and what the refusal has to name."""
     samples = clip()
     floats = (samples / 32_768).astype("<f4").tobytes()
     ints = (samples * 65_536 + RNG.integers(0, 65_536, len(samples))).astype("<i4").tobytes()
     three = np.frombuffer(ints, np.uint8).reshape(-1, 4)[:, 1:].tobytes()
+    loud = samples * min(1.0, 20_000 / np.abs(samples).max())
+    bytes8 = (loud / 256 + 128).round().clip(0, 255).astype(np.uint8).tobytes()
+    raw = ("-f", "s16le", "-ar", "16000", "-ac", "1", "-i", "pipe:0")
+    coded = {
+        kind: run(*raw, "-f", kind, "pipe:1", data=s16(samples)) for kind in ("alaw", "adts", "ac3", "mpegts")
+    }
     return {
+        "float in stereo": (np.repeat(samples / 32_768, 2).astype("<f4").tobytes(), S16, "32-bit float"),
+        "double": ((np.repeat(samples, 2) / 32_768).astype("<f8").tobytes(), S16, "64-bit float"),
+        "unsigned": ((samples + 32_768).astype("<u2").tobytes(), S16, "unsigned 16-bit"),
+        "8 bits": (bytes8, S16, "8-bit samples"),
+        "A-law": (coded["alaw"], S16, "A-law"),
+        "a word of A-law": (coded["alaw"][8_000:24_000], S16, "A-law"),
+        "AAC": (coded["adts"], S16, "AAC"),
+        "AC-3": (coded["ac3"], S16, "AC-3"),
+        "transport stream": (coded["mpegts"], S16, "transport stream"),
+        "base64": (b64encode(s16(samples)), S16, "text"),
+        "hexadecimal": (s16(samples).hex().encode(), S16, "text"),
+        "JSON": (json.dumps({"audio": b64encode(s16(samples)).decode()}).encode(), S16, "text"),
         "float": (floats, S16, "32-bit float"),
         "int32": (ints, S16, "32-bit samples"),
         "int24": (three, S16, "24-bit"),
@@ -192,19 +228,19 @@ def test_a_look_is_spread_over_messages_and_noise_is_looked_at_three_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     messages: list[int] = []
-    start, residue = 0, sniff._residue
+    start, residue = 0, sniff.residue
 
     def counted(samples: NDArray[np.float32], channels: int) -> float:
         messages.append(start)
         return residue(samples, channels)
 
-    monkeypatch.setattr(sniff, "_residue", counted)
+    monkeypatch.setattr(sniff, "residue", counted)
     sniffer, noise = Sniffer(S16), RNG.normal(0, 3_000, 16_000 * 12).astype("<i2").tobytes()
     for start in range(0, len(noise), 640):
         if not sniffer.is_done:
             sniffer.read(noise[start : start + 640])
     assert sniffer.is_done
-    assert len(messages) == len(set(messages)) == sniff.LOOKS_MAX * len(sniff._CANDIDATES)
+    assert len(messages) == len(set(messages)) == sniff.LOOKS_MAX * len(sniff.CANDIDATES)
 
 
 @pytest.mark.parametrize(
