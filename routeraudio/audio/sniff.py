@@ -8,6 +8,7 @@ unpredictable as declared and far more predictable as something else: silence, t
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -41,6 +42,9 @@ HEADER_BYTES_MAX: Final = 65_536
 """Before the samples of a WAV file; some programs write lists of tags there."""
 
 _PIECE_S: Final = 0.1
+
+_STEPS: Final = 24
+"""Pieces are cut at multiples of so many bytes: between samples, whether they have one, two, three, four or eight."""
 
 _DONE: Final = object()
 
@@ -78,7 +82,7 @@ class Sniffer:
         self._seen = bytearray()
         self._sound = bytearray()
         """Pieces that are not silent."""
-        self._piece_bytes = int(_PIECE_S * audio.sample_rate) * audio.bytes_per_step
+        self._piece_bytes = _even(int(_PIECE_S * audio.bytes_per_second))
         self._looked_bytes = 0
         self._give_up_bytes = int(GIVE_UP_S * audio.bytes_per_second)
         self._looks = 0
@@ -103,17 +107,18 @@ class Sniffer:
         return data
 
     def end(self) -> bytes:
-        """What was held when the audio ended. Of short audio this is the time to look.
+        """What was held when the audio ended. Of short audio, and of the rest, this is the time to look.
 
         Raises:
             ClientFault: see `read`.
         """
         held, self._held = self._held, b""
-        if not (self.is_done or self._looks):
-            sound = self._without_silence(bytes(self._seen))
-            if len(sound) >= SHORTEST_S * self._audio.bytes_per_second:
-                for _ in self._steps(sound):
-                    pass
+        if not self.is_done:
+            rest = bytes(self._sound) + self._without_silence(bytes(self._seen))
+            is_enough = len(rest) >= SHORTEST_S * self._audio.bytes_per_second
+            looks = [self._look] if self._look is not None else []
+            for _ in chain(*looks, *([self._steps(rest)] if is_enough else [])):
+                pass
         return held
 
     def _without_header(self, data: bytes) -> bytes:
@@ -124,7 +129,7 @@ class Sniffer:
         for magic, what, instead in _MAGIC:
             if held.startswith(magic):
                 raise _refused(what, instead)
-        if held[4:8] == b"ftyp":
+        if held[4:8] in (b"ftyp", b"styp"):
             raise _refused("an MP4 or M4A file", "encoding=webm, or decoded samples")
         if _is_mp3(held):
             raise _refused("an MP3 stream", "encoding=mp3")
@@ -189,7 +194,7 @@ class Sniffer:
 
     def _second_of_sound(self) -> bytes:
         """Empty: there is less."""
-        look_bytes = int(SOUND_S * self._audio.bytes_per_second)
+        look_bytes = _even(int(SOUND_S * self._audio.bytes_per_second))
         if len(self._seen) < look_bytes:
             return b""
         self._sound += self._without_silence(bytes(self._seen[:look_bytes]))
@@ -248,6 +253,10 @@ class Sniffer:
             yield
         if found[0]:
             raise _refused(*found)
+
+
+def _even(length: int) -> int:
+    return length // _STEPS * _STEPS
 
 
 def _may_go_on(held: bytes) -> bool:

@@ -155,6 +155,7 @@ def wrongs() -> dict[str, tuple[bytes, AudioFormat, str]]:
         "float": (floats, S16, "32-bit float"),
         "int32": (ints, S16, "32-bit samples"),
         "int24": (three, S16, "24-bit"),
+        "int24 behind silence": (bytes(3 * 20_011) + three, S16, "24-bit"),
         "big endian": (samples.astype(">i2").tobytes(), S16, "high byte first"),
         "shifted": (s16(samples)[1:], S16, "without their first byte"),
         "mulaw as s16": (mulaw(samples), S16, "pcm_mulaw"),
